@@ -1,0 +1,1 @@
+"""equity_jax: placeholder of the face, written last."""

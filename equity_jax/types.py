@@ -1,0 +1,245 @@
+"""The nouns that every room of the house shares: arrays only, no behaviour.
+
+Letters used in every shape of this package:
+    B batch · N rows · C classes · K targets (labels) · G groups · R runs · F features
+    S systems · T thresholds or periods · W runs computed side by side (chunk width)
+
+A *group* is coded 0..G-1; -1 means "not recorded" and never joins a group. Tables
+that are indexed by group carry one slot more (the last), which -1 reaches by itself.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from flax import struct
+
+Array = Any  # jax.Array or numpy.ndarray; shapes are in the docstrings
+PyTree = Any
+Path = tuple[str, ...]  # where a leaf lives in the parameters: ("layer0", "kernel")
+
+TRAIN, VALID, TEST, LEFT_OUT = 0, 1, 2, -1
+SPLITS = {"train": TRAIN, "valid": VALID, "test": TEST}
+
+
+class InputError(ValueError):
+    """The user's file, flag or name is wrong. One line; launchers exit with 2."""
+
+
+class Counted(NamedTuple):
+    """What is known of a count: the target `y` of the count task. Each float[B, K].
+
+    `low <= count <= high` (equal where the count was published), `exposure` is the
+    denominator (total deaths, person-months), and `truncated` is 1 for a row of a
+    source that leaves out every row whose count lies in 1..9 (methods.md 22).
+    """
+
+    low: Array
+    high: Array
+    exposure: Array
+    truncated: Array
+
+
+class Batch(NamedTuple):
+    """Rows on their way to a loss.
+
+    x: float[B, ...]; y: float[B, K] (int[B, 1] for multiclass, Counted for counts);
+    mask: float[B, K], 1 where the label was observed; group: int[B], -1 = not
+    recorded; weight: float[B], 0 = padding; id: int[B].
+    """
+
+    x: Array
+    y: Any
+    mask: Array
+    group: Array
+    weight: Array
+    id: Array
+
+
+class Output(NamedTuple):
+    """What every model returns: logits float[B, O], features float[B, F], taps."""
+
+    logits: Array
+    features: Array
+    taps: Mapping[str, Array] = {}
+
+
+class Counts(NamedTuple):
+    """Training rows per target, class and group, of the training split only.
+
+    n: float[K, C, G]; unrecorded: float[K, C], rows whose group is not recorded.
+    """
+
+    n: Array
+    unrecorded: Array
+
+
+class Hyper(NamedTuple):
+    """Every knob that may differ between runs; traced, each with a leading R."""
+
+    lr: Array
+    weight_decay: Array
+    method: Array
+    strength: Array
+    target_group: Array
+    leaf_rates: PyTree
+
+
+@struct.dataclass
+class State:
+    """One run at one step; arrays only. `aux` is what the method remembers."""
+
+    step: Array
+    key: Array
+    params: PyTree
+    stats: PyTree
+    opt: PyTree
+    aux: PyTree
+
+
+class Ratio(NamedTuple):
+    """A metric that is a sum over a sum, row by row: num, den float[S, N]."""
+
+    num: Array
+    den: Array
+
+
+class Predictions(NamedTuple):
+    """Scores of S systems on N rows, and all that an audit needs to judge them.
+
+    prob: float[S, N, C] (for counts: the expected share or rate, C = 1);
+    y: float[N, K], NaN where unknown; mask: float[N, K]; attributes: name -> str[N]
+    ("" = not recorded); id: str[N]; patient: int[N], the resampling unit; runs: one
+    dict a system (seed, method, scheme); ratios: name -> Ratio, metrics given row by
+    row (deviance, observed/expected, coverage).
+    """
+
+    prob: Array
+    y: Array
+    mask: Array
+    attributes: Mapping[str, np.ndarray]
+    id: np.ndarray
+    patient: np.ndarray
+    runs: list[dict]
+    ratios: Mapping[str, Ratio] = {}
+
+
+class Spec(NamedTuple):
+    """What a data set is, apart from its rows; static and JSON-able.
+
+    task: a registry string such as "count(0.1)"; group: the attribute that defines
+    groups; groups: their names, the codes' order; reference: the best represented
+    group (source of transfers); unit: what `patient` counts ("patient",
+    "region × month block"); simulated: True for a twin; left_out: reason -> group ->
+    rows; notes: sentences that the page must print.
+    """
+
+    name: str
+    task: str
+    features: tuple[str, ...]
+    targets: tuple[str, ...]
+    classes: tuple[str, ...]
+    group: str
+    groups: tuple[str, ...]
+    reference: str
+    unit: str
+    simulated: bool
+    fingerprint: str
+    left_out: Mapping[str, Mapping[str, int]] = {}
+    notes: tuple[str, ...] = ()
+
+
+class Dataset(NamedTuple):
+    """Rows in memory as columns.
+
+    x: float32[N, F]; y as in Batch but of N rows; mask: float32[N, K]; attributes:
+    name -> str[N] ("" = not recorded); split: int8[N] (TRAIN, VALID, TEST or
+    LEFT_OUT); id: str[N]; patient: int[N], the unit of splitting and resampling;
+    recipe: JSON-able, what scoring new rows needs (scales, categories); history: a
+    DataFrame of earlier rows that scoring later ones needs, or None; table: the
+    DataFrame that exploration is drawn from, row for row where it has N rows.
+    """
+
+    spec: Spec
+    x: np.ndarray
+    y: Any
+    mask: np.ndarray
+    attributes: Mapping[str, np.ndarray]
+    split: np.ndarray
+    id: np.ndarray
+    patient: np.ndarray
+    recipe: Mapping[str, Any] = {}
+    history: Any = None
+    table: Any = None
+
+    @property
+    def group(self) -> np.ndarray:
+        """int32[N]: the code of each row's group in spec.groups, -1 = not recorded."""
+        codes = {name: i for i, name in enumerate(self.spec.groups)}
+        values = self.attributes[self.spec.group]
+        return np.array([codes.get(v, -1) for v in values], np.int32)
+
+
+class Task(NamedTuple):
+    """What `y` means. Pure functions; the Method reduces what `nll` returns.
+
+    nll:      (logits float[B, O], y) -> float[B, K], one value per example, unmasked
+    predict:  (logits, y) -> float[B, C]: probabilities; for counts the expected share
+    class_of: y -> int[B, K] in 0..C-1, or -1 where the class cannot be decided
+    outputs:  logits that depend on x; constants: free logits that do not (dispersion)
+    """
+
+    name: str
+    outputs: int
+    constants: int
+    classes: int
+    nll: Callable[..., Array]
+    predict: Callable[..., Array]
+    class_of: Callable[..., Array]
+
+
+class Method(NamedTuple):
+    """How rows and errors are weighed: pure functions, as in optax.
+
+    sample: Counts -> float[C + 1, G + 1], draw rates (None: as found). A rate of r >= 1
+            draws a row r times as often; r < 1 keeps that share of the cell's rows,
+            chosen once per seed. The last slots are "class undecided", "not recorded".
+    init:   Counts -> aux, what the method remembers (arrays)
+    loss:   (aux, task, output, batch, strength) -> (scalar, aux)
+    """
+
+    sample: Callable[..., Any]
+    init: Callable[..., PyTree]
+    loss: Callable[..., tuple[Array, PyTree]]
+
+
+class Stage(NamedTuple):
+    """One fit of a scheme: whose rows, what is carried over, which leaves move.
+
+    rows:   (group int[N], target int, reference int) -> bool[N]
+    carry:  Path -> bool, leaves taken from the stage before (the first: none)
+    rate:   (Path, blocks) -> float, multiplies the learning rate; 0 freezes
+    steps:  share of train.steps
+    align:  weight of the CCSA loss against the reference group's rows (0: none)
+    objective: "task", or "autoencode" (denoising reconstruction of x)
+    """
+
+    rows: Callable[..., Array]
+    carry: Callable[[Path], bool]
+    rate: Callable[[Path, tuple[str, ...]], float]
+    steps: float = 1.0
+    align: float = 0.0
+    objective: str = "task"
+
+
+class Model(NamedTuple):
+    """x -> logits, features, as pure functions.
+
+    init:   (key, x float[B, ...]) -> (params, stats)
+    apply:  (params, stats, x, train, key) -> (Output, stats)
+    blocks: top-level names of params, shallow to deep; the last is "head"
+    """
+
+    init: Callable[..., tuple[PyTree, PyTree]]
+    apply: Callable[..., tuple[Output, PyTree]]
+    blocks: tuple[str, ...]
