@@ -19,8 +19,12 @@ class Twin:
     months: int = 45
     regions: int = 10
     size: float = 1.0  # multiplies every cell's total deaths
-    shift: float = 0.35  # planted log rate ratio of each smaller group, alternating sign
-    slope: float = 0.15  # planted group difference in the age slope: what pooling misses
+    shift: float = (
+        0.35  # planted log rate ratio of each smaller group, alternating sign
+    )
+    slope: float = (
+        0.15  # planted group difference in the age slope: what pooling misses
+    )
     block_sd: float = 0.15  # log-normal spread shared by a region × month block
     dispersion: float = 0.05  # NegBin alpha of one cell
 
@@ -32,7 +36,9 @@ class Data:
     name: str = "deaths"
     source: str = ""  # a file's path; empty: the simulated twin
     task: str = "counts"  # "counts" (a: NegBin) or "burden" (b: share >= data.share)
-    population: str = ""  # CSV of region, race, age, population: exposure becomes people
+    population: str = (
+        ""  # CSV of region, race, age, population: exposure becomes people
+    )
     group: str = "race"  # the attribute that defines groups
     reference: str = ""  # the well-represented group; empty: most training rows
     grain: str = ""  # "week", "month", "year", "total"; empty: the only one in the file

@@ -1,0 +1,1 @@
+"""The five studies, each one command."""

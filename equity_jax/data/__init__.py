@@ -1,0 +1,1 @@
+"""Data shelf: tables and images as rows with attributes."""

@@ -1,0 +1,1 @@
+"""Method shelf: how rows and errors are weighed."""

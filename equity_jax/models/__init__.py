@@ -1,0 +1,1 @@
+"""Model shelf: x -> logits, features."""

@@ -1,0 +1,1 @@
+"""Scheme shelf: whose rows, what is carried over, which leaves move."""

@@ -1,0 +1,1 @@
+"""The machine that fits: one program for many runs."""
