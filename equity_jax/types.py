@@ -67,11 +67,26 @@ class Output(NamedTuple):
 class Counts(NamedTuple):
     """Training rows per target, class and group, of the training split only.
 
-    n: float[K, C, G]; unrecorded: float[K, C], rows whose group is not recorded.
+    table: float[K, C + 1, G + 1]; the last slots count rows whose class cannot be
+    decided and rows whose group is not recorded.
     """
 
-    n: Array
-    unrecorded: Array
+    table: Array
+
+    @property
+    def n(self) -> Array:
+        """float[K, C, G]: decided classes of recorded groups."""
+        return self.table[:, :-1, :-1]
+
+    @property
+    def by_class(self) -> Array:
+        """float[K, C]: decided classes, whatever the group."""
+        return self.table[:, :-1].sum(2)
+
+    @property
+    def by_group(self) -> Array:
+        """float[K, G]: recorded groups, whatever the class."""
+        return self.table[:, :, :-1].sum(1)
 
 
 class Hyper(NamedTuple):
@@ -186,6 +201,8 @@ class Task(NamedTuple):
     nll:      (logits float[B, O], y) -> float[B, K], one value per example, unmasked
     predict:  (logits, y) -> float[B, C]: probabilities; for counts the expected share
     class_of: y -> int[B, K] in 0..C-1, or -1 where the class cannot be decided
+    start:    (y, mask float[N, K]) -> float[O], the best logits that ignore x: where a
+              fresh head's bias begins
     outputs:  logits that depend on x; constants: free logits that do not (dispersion)
     """
 
@@ -196,6 +213,7 @@ class Task(NamedTuple):
     nll: Callable[..., Array]
     predict: Callable[..., Array]
     class_of: Callable[..., Array]
+    start: Callable[..., Array] | None = None
 
 
 class Method(NamedTuple):
@@ -230,6 +248,18 @@ class Stage(NamedTuple):
     steps: float = 1.0
     align: float = 0.0
     objective: str = "task"
+
+
+class Scheme(NamedTuple):
+    """A tuple of Stages, and who is fitted by it.
+
+    stages: for every group but the reference; home: for the reference group itself;
+    pooled: one run for all groups (target -1, stages only).
+    """
+
+    stages: tuple[Stage, ...]
+    home: tuple[Stage, ...] = ()
+    pooled: bool = False
 
 
 class Model(NamedTuple):

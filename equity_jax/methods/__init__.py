@@ -1,1 +1,28 @@
-"""Method shelf: how rows and errors are weighed."""
+"""Method shelf: how rows and errors are weighed. One factory and one line each."""
+
+from equity_jax.methods.base import erm, switch
+from equity_jax.methods.margin import focal
+from equity_jax.methods.resample import oversample, undersample
+from equity_jax.methods.reweight import (
+    class_weighted,
+    effective_number,
+    group_weighted,
+)
+from equity_jax.methods.robust import group_dro
+from equity_jax.registry import Registry
+
+METHODS = Registry(
+    "method",
+    {
+        "erm": erm,
+        "class_weighted": class_weighted,
+        "group_weighted": group_weighted,
+        "oversample": oversample,
+        "undersample": undersample,
+        "effective_number": effective_number,
+        "focal": focal,
+        "group_dro": group_dro,
+    },
+)
+
+__all__ = ["METHODS", "switch", *METHODS]

@@ -1,0 +1,173 @@
+"""From jobs to arrays: what each lane of a chunk starts with. Host side, numpy."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from equity_jax.config import Train
+from equity_jax.data.sampler import cumulative, pool, tabulate
+from equity_jax.keys import generator, key
+from equity_jax.train.plan import Job, Plan
+from equity_jax.train.step import optimizer
+from equity_jax.train.stopping import Stopping
+from equity_jax.train.stopping import start as fresh_stopping
+from equity_jax.train.sweep import Lane
+from equity_jax.types import Batch, Hyper, Method, Model, PyTree, State, Task
+
+
+class Weights(NamedTuple):
+    """What a finished job leaves behind: params and stats, pytrees of numpy arrays."""
+
+    params: PyTree
+    stats: PyTree
+
+
+class Lanes:
+    """Builds (State, Stopping) and Lane of a job, remembering what jobs share.
+
+    rows, valid: Batch of the training and validation rows; groups: G; reference: the
+    well-represented group's code.
+    """
+
+    def __init__(
+        self,
+        rows: Batch,
+        valid: Batch,
+        plan: Plan,
+        methods: Mapping[str, Method],
+        task: Task,
+        train: Train,
+        groups: int,
+        reference: int,
+    ):
+        self.rows, self.valid, self.plan = rows, valid, plan
+        self.methods, self.task, self.train = methods, task, train
+        self.groups, self.reference = groups, reference
+        self.classes = np.asarray(task.class_of(rows.y))
+        self.observed = np.asarray(rows.mask).max(1) > 0
+        self.cache: dict[Any, Any] = {}
+
+    def make(
+        self, job: Job, model: Model, parent: Weights | None
+    ) -> tuple[tuple[State, Stopping], Lane]:
+        """Where a lane starts: fresh parameters, or the parent's where `carry` says."""
+        params, stats = self._start(job, model)
+        if parent is not None:
+            params = carry(parent.params, params, job.stage.carry)
+            stats = carry(parent.stats, stats, job.stage.carry)
+        opt = self._once(
+            ("opt", job.stage.objective), lambda: _zeros(optimizer().init(params))
+        )
+        aux = self._once(("aux", job.method, job.rows), lambda: self._aux(job))
+        draws = key(job.seed, "draw", f"level {job.level}")
+        state = State(np.int32(0), draws, params, stats, opt, aux)
+        return (state, fresh_stopping(params, stats)), self._lane(job, model, params)
+
+    def _lane(self, job: Job, model: Model, params: PyTree) -> Lane:
+        stage, train = job.stage, self.train
+        looks = max(1, round(stage.steps * train.steps / train.eval_every))
+        rates = jax.tree_util.tree_map_with_path(
+            lambda path, _: np.float32(stage.rate(names(path), model.blocks)), params
+        )
+        hyper = Hyper(
+            np.float32(job.lr),
+            np.float32(train.weight_decay),
+            np.int32(list(self.methods).index(job.method)),
+            np.float32(1.0),
+            np.int32(job.target),
+            rates,
+        )
+        other = self._once(("other",), self._other) if stage.align else np.zeros(0)
+        return Lane(
+            hyper,
+            self._once(("table", job.seed, job.method, job.rows), lambda: self._t(job)),
+            other.astype(np.float32),
+            self.plan.valid[job.rows].astype(np.float32),
+            np.float32(looks * train.eval_every),
+        )
+
+    def _start(self, job: Job, model: Model) -> tuple[PyTree, PyTree]:
+        name = job.stage.objective
+
+        def fresh() -> tuple[PyTree, PyTree]:
+            x = np.asarray(self.rows.x[:1])
+            made = model.init(key(job.seed, "init", name), x)
+            return jax.tree.map(np.asarray, made)
+
+        params, stats = self._once(("init", job.seed, name), fresh)
+        if name != "task" or self.task.start is None:
+            return params, stats
+        bias = self._once(("bias", job.rows), lambda: self._bias(job))
+        return with_bias(params, bias, self.task.constants), stats
+
+    def _bias(self, job: Job) -> np.ndarray:
+        seen = np.asarray(self.rows.mask) * self.plan.rows[job.rows][:, None]
+        return np.asarray(self.task.start(self.rows.y, seen), np.float32)
+
+    def _aux(self, job: Job) -> PyTree:
+        counts = self._counts(job)
+        return jax.tree.map(np.asarray, self.methods[job.method].init(counts))
+
+    def _counts(self, job: Job) -> Any:
+        shape = (self.task.classes, self.groups)
+        rows = self.plan.rows[job.rows] & self.observed
+        mask, group = np.asarray(self.rows.mask), np.asarray(self.rows.group)
+        return tabulate(self.classes, mask, group, rows, shape)
+
+    def _t(self, job: Job) -> np.ndarray:
+        rows = self.plan.rows[job.rows]
+        if job.stage.objective == "task":
+            rows = rows & self.observed
+        rates = self.methods[job.method].sample(self._counts(job))
+        lottery = generator(job.seed, "lottery")
+        group = np.asarray(self.rows.group)
+        return cumulative(pool(rates, self.classes[:, 0], group, rows, lottery))
+
+    def _other(self) -> np.ndarray:
+        mine = np.asarray(self.rows.group) == self.reference
+        return cumulative((mine & self.observed).astype(np.float64))
+
+    def _once(self, name: Any, make: Any) -> Any:
+        if name not in self.cache:
+            self.cache[name] = make()
+        return self.cache[name]
+
+
+def names(path: Any) -> tuple[str, ...]:
+    """A jax key path as our Path."""
+    return tuple(str(getattr(k, "key", getattr(k, "name", k))) for k in path)
+
+
+def carry(old: PyTree, new: PyTree, keep: Any) -> PyTree:
+    """`new` with the leaves of `old` that have the same path and shape and are kept.
+
+    Example:
+        >>> carry({"a": np.ones(2)}, {"a": np.zeros(2)}, lambda path: True)["a"]
+        array([1., 1.])
+    """
+    flat, _ = jax.tree_util.tree_flatten_with_path(old)
+    before = {names(path): leaf for path, leaf in flat}
+
+    def choose(path: Any, leaf: Any) -> Any:
+        there = before.get(names(path))
+        if there is None or there.shape != leaf.shape or not keep(names(path)):
+            return leaf
+        return there
+
+    return jax.tree_util.tree_map_with_path(choose, new)
+
+
+def with_bias(params: PyTree, bias: np.ndarray, constants: int) -> PyTree:
+    """The head's bias and free logits set to float[O]."""
+    outputs = len(bias) - constants
+    head = {**params["head"]}
+    head["dense"] = {**head["dense"], "bias": bias[:outputs]}
+    if constants:
+        head["constant"] = bias[outputs:]
+    return {**params, "head": head}
+
+
+def _zeros(tree: PyTree) -> PyTree:
+    return jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), tree)

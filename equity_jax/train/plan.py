@@ -1,0 +1,133 @@
+"""From runs to jobs: a run is a chain of stages; equal stages are fitted once.
+
+All transfer variants of one seed and method start from the same source model, so the
+plan is a forest: level 0 starts fresh, level 1 from level 0, and so on.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from equity_jax.data.sampler import nested
+from equity_jax.keys import generator
+from equity_jax.types import Scheme, Stage
+
+
+class Run(NamedTuple):
+    """One point of the R axis. target: a group's code, -1 = all of them."""
+
+    seed: int
+    method: str
+    scheme: str
+    target: int
+    lr: float
+    fraction: float = 1.0
+
+
+class Job(NamedTuple):
+    """One stage of one or several runs. rows: index into Plan.rows and Plan.valid;
+    parent: a job's number, -1 = none.
+    """
+
+    stage: Stage
+    seed: int
+    method: str
+    lr: float
+    rows: int
+    target: int
+    level: int
+    parent: int
+
+
+class Plan(NamedTuple):
+    """Jobs in order of level; final: int[R], each run's last job.
+
+    rows, valid: the distinct masks of training (bool[N]) and validation rows (bool[V]).
+    """
+
+    jobs: list[Job]
+    final: list[int]
+    rows: list[np.ndarray]
+    valid: list[np.ndarray]
+
+
+def plan(
+    runs: Sequence[Run],
+    schemes: Mapping[str, Scheme],
+    group: np.ndarray,
+    valid: np.ndarray,
+    blocks: np.ndarray,
+    reference: int,
+) -> Plan:
+    """Jobs of all runs over training rows with group int[N] and blocks int[N].
+
+    valid: int[V], the groups of the validation rows, which are never thinned.
+
+    A run with fraction f sees only f of its target's blocks (nested over f, drawn
+    once per seed); other groups' rows stay.
+
+    Example:
+        >>> runs = [Run(0, "erm", s, 1, 1e-3) for s in ("full", "head_only")]
+        >>> len(plan(runs, schemes, group, valid, blocks, 0).jobs)
+        3
+    """
+    masks = _Masks(group, valid, blocks, reference)
+    jobs: dict[tuple, Job] = {}
+    order: list[tuple] = []
+    for run in runs:
+        scheme = schemes[run.scheme]
+        home = run.target == reference and not scheme.pooled
+        parent: tuple | None = None
+        for level, stage in enumerate(scheme.home if home else scheme.stages):
+            rows = masks.number(stage, run)
+            # Reconstruction has no labels to weigh, so it is the same for all methods.
+            method = "erm" if stage.objective == "autoencode" else run.method
+            what = stage._replace(rows=None)  # which rows: by their masks
+            key = (what, run.seed, method, run.lr, rows, parent)
+            if key not in jobs:
+                job = Job(stage, run.seed, method, run.lr, rows, run.target, level, 0)
+                jobs[key] = job
+            parent = key
+        order.append(parent)
+    by_level = sorted(jobs, key=lambda k: jobs[k].level)
+    numbers = {key: i for i, key in enumerate(by_level)}
+    made = [jobs[k]._replace(parent=numbers.get(k[-1], -1)) for k in by_level]
+    return Plan(made, [numbers[k] for k in order], masks.rows, masks.valid)
+
+
+class _Masks:
+    """Row masks of stages, each kept once."""
+
+    def __init__(
+        self, group: np.ndarray, valid: np.ndarray, blocks: np.ndarray, reference: int
+    ):
+        self.group, self.group_valid, self.blocks = group, valid, blocks
+        self.reference = reference
+        self.rows: list[np.ndarray] = []
+        self.valid: list[np.ndarray] = []
+        self.seen: dict[tuple, int] = {}
+        self.digests: dict[bytes, int] = {}
+
+    def number(self, stage: Stage, run: Run) -> int:
+        seed = run.seed if run.fraction < 1 else -1
+        key = (stage.rows, run.target, run.fraction, seed)
+        if key not in self.seen:
+            rows = self._thin(stage.rows(self.group, run.target, self.reference), run)
+            valid = stage.rows(self.group_valid, run.target, self.reference)
+            both = rows.tobytes() + valid.tobytes()
+            number = self.digests.setdefault(both, len(self.rows))
+            if number == len(self.rows):
+                self.rows.append(rows)
+                self.valid.append(valid)
+            self.seen[key] = number
+        return self.seen[key]
+
+    def _thin(self, rows: np.ndarray, run: Run) -> np.ndarray:
+        own = self.group == run.target
+        if run.fraction >= 1 or not own.any():
+            return rows
+        rng = generator(run.seed, "fraction", str(run.target))
+        kept = np.zeros(len(rows), bool)
+        kept[own] = nested(self.blocks[own], run.fraction, rng)
+        return rows & (~own | kept)
