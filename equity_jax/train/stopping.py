@@ -1,14 +1,14 @@
 """Early stopping and keep-best as data: one small state a run, no Python branch."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
-from flax import struct
 
 from equity_jax.types import Array, PyTree
 
 
-@struct.dataclass
-class Stopping:
+class Stopping(NamedTuple):
     """The best parameters so far, and whether the run has stopped.
 
     best, best_stats: pytrees; value: float, the validation loss of `best`; step: int,

@@ -1,0 +1,212 @@
+"""run(config, workdir): the only file that knows everybody."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from equity_jax import systems as sys
+from equity_jax.audit import AuditReport, against, audit
+from equity_jax.clock import compile_clock, phase
+from equity_jax.config import Config
+from equity_jax.data import DATASETS
+from equity_jax.methods import METHODS, switch
+from equity_jax.models import MODELS
+from equity_jax.results import (
+    Choices,
+    Swept,
+    choose,
+    describe,
+    plan_runs,
+    write_scores,
+)
+from equity_jax.schemes import SCHEMES
+from equity_jax.store import Store, open_run
+from equity_jax.tasks import TASKS
+from equity_jax.train import Checkpoint, Journal, Run, fit
+from equity_jax.types import Dataset, InputError, Method, Predictions, Scheme
+
+AXIS = ["seed", "method", "scheme", "target", "lr", "fraction"]
+
+
+class Parts(NamedTuple):
+    """The names of a config as values."""
+
+    methods: dict[str, Method]
+    schemes: dict[str, Scheme]
+
+
+class Result(NamedTuple):
+    """What a run leaves in memory; `store` holds the same on disk.
+
+    test: Predictions of the test rows that were audited; seconds: by phase.
+    """
+
+    store: Store
+    dataset: Dataset
+    choices: Choices
+    test: Predictions
+    report: AuditReport
+    seconds: dict[str, float]
+
+
+def run(
+    config: Config,
+    workdir: str,
+    *,
+    page: Callable[[Result], None] | None = None,
+    quiet: bool = False,
+) -> Store:
+    """Loads, fits, stitches, audits and writes; resumes what was begun in `workdir`.
+
+    page: writes report.md, report.html and figures of a Result (default: a plain one).
+    A finished directory is returned as it is.
+
+    Raises:
+        InputError: a wrong name in the config, a wrong file, another run's directory.
+
+    Example:
+        >>> store = run(Config(), "runs/deaths")  # doctest: +SKIP
+        >>> store.read_csv("audit.csv")  # doctest: +SKIP
+    """
+    store = open_run(workdir, config)
+    parts = resolve(config)
+    if store.done:
+        return store
+    seconds: dict[str, float] = {}
+    with phase(seconds, "load"):
+        dataset = DATASETS[config.data.name](config.data, seed=config.seed)
+        plan_runs(config, dataset, parts.schemes)  # refuses before anything is written
+        store.pin("data.json", describe(dataset), "fingerprint")
+        if dataset.history is not None:
+            store.write_csv("history.csv", dataset.history)
+    with phase(seconds, "fit"), compile_clock(seconds):
+        journal = Journal(store.folder("checkpoints"), config.train.save_seconds)
+        swept = sweep(config, dataset, journal, quiet)
+    with phase(seconds, "score"):
+        test = write_scores(config, store, dataset, swept)
+    with phase(seconds, "audit"):
+        report = judge(config, dataset, swept.choices, test, quiet)
+        with store.place("audit.csv") as path:
+            report.save(path)
+    with phase(seconds, "page"):
+        result = Result(store, dataset, swept.choices, test, report, seconds)
+        (page or plain_page)(result)
+    return finish(store, seconds)
+
+
+def sweep(
+    config: Config, dataset: Dataset, journal: Journal | None = None, quiet: bool = True
+) -> Swept:
+    """Fits every run of the config on a data set and makes the choices, in memory.
+
+    Example:
+        >>> sweep(Config(), dataset).choices.variants  # doctest: +SKIP
+        {'erm': "transfer('full')"}
+    """
+    parts = resolve(config)
+    task = TASKS.get(dataset.spec.task)
+    model = MODELS.get(config.model.name, task.outputs, task.constants)
+    table = plan_runs(config, dataset, parts.schemes)
+    fitted = fit(
+        model,
+        dataset,
+        [Run(*row) for row in table[AXIS].itertuples(index=False)],
+        task=task,
+        reconstruct=TASKS.get("reconstruct"),
+        train=config.train,
+        methods=parts.methods,
+        schemes=parts.schemes,
+        journal=journal,
+        quiet=quiet,
+    )
+    return Swept(task, model, choose(dataset, table, fitted), fitted)
+
+
+def resolve(config: Config) -> Parts:
+    """Every name of the config, looked up before anything is read or written.
+
+    Raises:
+        InputError: an unknown name (the known ones are listed), a count below 1, a
+            step budget that evaluations do not divide.
+    """
+    train = config.train
+    if config.data.name not in DATASETS:
+        known = ", ".join(sorted(DATASETS))
+        raise InputError(f"unknown dataset {config.data.name!r}; known: {known}")
+    MODELS.get(config.model.name, 1, 0)
+    for name in ("seeds", "steps", "batch", "eval_every", "patience", "chunk"):
+        if getattr(train, name) < 1:
+            raise InputError(f"--config.train.{name} is {getattr(train, name)}; >= 1")
+    if train.segment % train.eval_every or train.steps % train.eval_every:
+        raise InputError(
+            f"--config.train.eval_every={train.eval_every} must divide segment"
+            f" ({train.segment}) and steps ({train.steps})"
+        )
+    if not train.methods or not train.lr or sys.POOLED not in train.schemes:
+        raise InputError(
+            "--config.train needs at least one method, one lr, and the scheme"
+            f" {sys.POOLED!r}, which scores rows without parameters of their own"
+        )
+    if any(not 0 < f <= 1 for f in train.fractions):
+        raise InputError(f"--config.train.fractions={train.fractions}: in (0, 1]")
+    unified = switch(*(METHODS.get(m) for m in train.methods))
+    methods = dict(zip(train.methods, unified, strict=True))
+    return Parts(methods, {s: SCHEMES.get(s) for s in train.schemes})
+
+
+def judge(
+    config: Config,
+    dataset: Dataset,
+    choices: Choices,
+    test: Predictions,
+    quiet: bool,
+) -> AuditReport:
+    """The audit of the test rows: groups, gaps, and systems against each other."""
+    spec, chosen = dataset.spec, config.audit
+    return audit(
+        test,
+        attribute=spec.group,
+        reference=spec.reference,
+        target=spec.targets[0],
+        metrics=("auroc",),
+        replicates=chosen.replicates,
+        level=chosen.level,
+        min_rows=chosen.min_rows,
+        seed=config.seed,
+        compare=comparisons(config, {s.scheme for s in choices.systems}),
+        unit=spec.unit,
+        quiet=quiet,
+    )
+
+
+def comparisons(config: Config, schemes: set[str]) -> list[tuple[dict, dict]]:
+    """Gain over mixture, over independent and over erm; thinned against thinned."""
+    pairs = []
+    for base in (sys.POOLED, "alone"):
+        pairs += against(scheme=base) if base in schemes else []
+        for fraction in (f for f in config.train.fractions if f < 1):
+            end, other = sys.at("", fraction), sys.at(base, fraction)
+            thin = sorted(s for s in schemes if s.endswith(end) and s != other)
+            if other in schemes:
+                pairs += [({"scheme": s}, {"scheme": other}) for s in thin]
+    return pairs + (against(method="erm") if "erm" in config.train.methods else [])
+
+
+def finish(store: Store, seconds: dict[str, float]) -> Store:
+    """The last lines: env.json, no more half-way checkpoints, DONE."""
+    store.write_env(seconds)
+    saved = Checkpoint(store.path / "checkpoints")
+    saved.remove("part_")
+    saved.remove("flight")
+    store.finish()
+    return store
+
+
+def plain_page(result: Result) -> None:
+    """A page with the audit's table only, for studies without their own."""
+    from equity_jax.audit.page import Page, Section, Table, write
+
+    spec = result.dataset.spec
+    tables = [Table("Every group, every system", result.report.by_group(), "")]
+    section = Section("Who is served worse", list(spec.notes), tables, [])
+    page = Page(result.store.config.name, spec.unit, spec.simulated, [section])
+    write(page, result.store.path)

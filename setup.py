@@ -1,0 +1,64 @@
+"""Metadata, dependencies with the reason for each, and the extras."""
+
+from setuptools import find_packages, setup
+
+# Low bounds only: what the suite was run with. constraints.txt pins every version.
+REQUIRES = [
+    "jax>=0.10.2",  # arrays, gradients, vmap, jit
+    "flax>=0.12.8",  # linen modules behind models/, struct for State
+    "optax>=0.2.8",  # optimizers, unreduced losses
+    "orbax-checkpoint>=0.12.8",  # checkpoints that survive a kill
+    "tensorflow-datasets>=4.9.10",  # dataset builders (no TensorFlow)
+    "importlib_resources>=6.4",  # tensorflow-datasets imports it undeclared
+    "array_record>=0.8.3",  # the file format of the builders
+    "grain>=0.2.18",  # input streams for data larger than memory
+    "ml_collections>=1.1",  # dataclass fields as flags
+    "absl-py>=2.1",  # the flags themselves
+    "numpy>=2.4",  # host arrays
+    "pandas>=3.1",  # tables in and out
+    "scipy>=1.17",  # distributions and special functions on the host
+    "matplotlib>=3.10",  # figures
+    "jinja2>=3.1",  # report.html
+    "tqdm>=4.66",  # progress bars
+]
+
+EXTRAS = {
+    "test": [
+        "pytest>=9.0",
+        "pytest-xdist>=3.6.1",  # two workers on two cores
+        "hypothesis>=6.100",  # properties of metrics and parsers
+        "statsmodels>=0.15",  # reference optima of count models
+        "scikit-learn>=1.7",  # reference metrics
+        "ruff>=0.17",  # the style, checked by the suite
+    ],
+    "bench": [  # the other side of scripts.benchmark
+        "torch>=2.10",
+        "keras>=3.12",
+        "lightgbm>=4.6",
+        "faiss-cpu>=1.12",
+        "scikit-learn>=1.7",
+    ],
+    "dicom": ["pydicom>=3.0", "pylibjpeg[all]>=2.0"],  # reading DICOM files
+    "beam": ["apache-beam>=2.77"],  # preparing MIMIC-CXR on many machines
+    "tensorboard": ["tensorboardX>=2.6"],  # curves while a run goes on
+}
+
+setup(
+    name="equity_jax",
+    version="0.1.0",
+    description="Who does a health model serve worse, and how sure are we? In JAX.",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(
+        include=["equity_jax", "equity_jax.*", "experiments", "scripts"]
+    ),
+    package_data={"equity_jax.audit": ["*.j2"]},
+    install_requires=REQUIRES,
+    extras_require=EXTRAS,
+    classifiers=[
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

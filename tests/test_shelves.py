@@ -1,0 +1,139 @@
+"""Every line of every registry: a new one is tested at once."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from toy import GROUPS
+
+from equity_jax.config import Data, Twin
+from equity_jax.data import DATASETS
+from equity_jax.data.sampler import pool
+from equity_jax.keys import generator
+from equity_jax.methods import METHODS, switch
+from equity_jax.models import MODELS, autoencoder
+from equity_jax.schemes import SCHEMES, VARIANTS
+from equity_jax.tasks import TASKS
+from equity_jax.train.lanes import names
+from equity_jax.types import SPLITS, Batch, Counted, Counts, Output
+
+ARGUMENTS = {
+    "multilabel": "multilabel(3)",
+    "multiclass": "multiclass(3)",
+    "mlp": "mlp(4)",
+}
+SCHEME_NAMES = ["mixture", "alone", *(f"transfer('{v}')" for v in VARIANTS)]
+TASK_NAMES = [ARGUMENTS.get(t, t) for t in TASKS if t != "reconstruct"]
+ROWS = 12
+
+
+def labels(task) -> object:
+    rng = np.random.default_rng(0)
+    if task.name.startswith("count"):
+        low = rng.integers(0, 30, (ROWS, 1)).astype(np.float32)
+        low[:3] = 1
+        high = low.copy()
+        high[:3] = 9
+        exposure = (high * rng.integers(1, 20, (ROWS, 1)) + 1).astype(np.float32)
+        exposure[3] = 0
+        return Counted(*map(jnp.asarray, (low, high, exposure, np.zeros_like(low))))
+    if task.name.startswith("multiclass"):
+        return jnp.asarray(rng.integers(0, task.classes, (ROWS, 1)))
+    return jnp.asarray(rng.integers(0, 2, (ROWS, task.outputs)).astype(np.float32))
+
+
+def batch(task, weight=1.0) -> Batch:
+    group = np.array([-1, 0, 1] * 4, np.int32)  # group 2 is empty
+    y = labels(task)
+    targets = 1 if isinstance(y, Counted) else y.shape[1]
+    mask = np.ones((ROWS, targets), np.float32)
+    return Batch(None, y, mask, group, np.full(ROWS, weight, np.float32), None)
+
+
+def counts(task) -> Counts:
+    classes = np.asarray(task.class_of(labels(task)))
+    table = np.zeros((classes.shape[1], task.classes + 1, len(GROUPS) + 1), np.float32)
+    for k in range(classes.shape[1]):
+        np.add.at(table[k], (classes[:, k], batch(task).group), 1)
+    return Counts(jnp.asarray(table))
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.0], ids=["rows", "all padding"])
+@pytest.mark.parametrize("at", [-1e4, 0.0, 1e4])
+@pytest.mark.parametrize("task_name", TASK_NAMES)
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_stay_finite(name, task_name, at, weight):
+    task = TASKS.get(task_name)
+    method, rows = METHODS.get(name), batch(task, weight)
+    aux = method.init(counts(task))
+    logits = jnp.full((ROWS, task.outputs + task.constants), at)
+
+    def loss(z):
+        return method.loss(aux, task, Output(z, z), rows, jnp.float32(1.0))[0]
+
+    value, gradient = jax.value_and_grad(loss)(logits)
+    assert np.isfinite(value) and np.isfinite(gradient).all()
+    np.testing.assert_allclose(jax.jit(loss)(logits), value, rtol=1e-5)
+    if not weight:
+        assert float(value) == 0.0
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_method_rates_cover_every_cell(name):
+    task = TASKS.get("binary")
+    rates = METHODS.get(name).sample(counts(task))
+    if rates is not None:
+        assert rates.shape == (task.classes + 1, len(GROUPS) + 1)
+        assert np.isfinite(rates).all() and (rates > 0).all()
+    classes = np.asarray(task.class_of(labels(task)))[:, 0]
+    everyone = np.ones(ROWS, bool)
+    weights = pool(rates, classes, batch(task).group, everyone, generator(0, "t"))
+    assert weights.sum() > 0
+
+
+def test_all_methods_share_one_program():
+    task = TASKS.get("count(0.1)")
+    unified = switch(*(METHODS.get(m) for m in METHODS))
+    shapes = {str(jax.tree.map(jnp.shape, m.init(counts(task)))) for m in unified}
+    assert len(shapes) == 1 and len({m.loss for m in unified}) == 1
+
+
+@pytest.mark.parametrize("wrap", [lambda m: m, autoencoder], ids=["plain", "restored"])
+@pytest.mark.parametrize("name", MODELS)
+def test_models_keep_their_contract(name, wrap):
+    model = wrap(MODELS.get(ARGUMENTS.get(name, name), 1, 1))
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 3)), jnp.float32)
+    params, stats = model.init(jax.random.key(0), x)
+    assert set(params) <= set(model.blocks), "a block for every leaf"
+    assert "head" in model.blocks
+    out, _ = model.apply(params, stats, x, False, jax.random.key(1))
+    again, _ = jax.jit(model.apply, static_argnums=3)(
+        params, stats, x, False, jax.random.key(2)
+    )
+    np.testing.assert_allclose(out.logits, again.logits, rtol=1e-5)
+    assert out.features.shape[0] == 5
+
+
+@pytest.mark.parametrize("name", SCHEME_NAMES)
+def test_schemes_give_every_leaf_a_rate(name):
+    model = MODELS.get("mlp(4, 4)", 1, 1)
+    params, _ = model.init(jax.random.key(0), jnp.ones((1, 3)))
+    paths = [names(p) for p, _ in jax.tree_util.tree_flatten_with_path(params)[0]]
+    for stage in (*SCHEMES.get(name).stages, *SCHEMES.get(name).home):
+        rates = [stage.rate(path, model.blocks) for path in paths]
+        assert all(np.isfinite(r) and r >= 0 for r in rates) and max(rates) > 0
+        assert 0 < stage.steps <= 1
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_twins_have_the_face_of_a_dataset(name):
+    dataset = DATASETS[name](Data(name=name, twin=Twin(months=16)))
+    n = len(dataset.x)
+    assert dataset.spec.simulated and np.isfinite(dataset.x).all()
+    assert len({len(dataset.id), len(dataset.split), len(dataset.mask), n}) == 1
+    assert len(set(dataset.id)) == n
+    assert dataset.spec.reference in dataset.spec.groups
+    assert set(SPLITS.values()) <= set(dataset.split)
+    used = {s: set(dataset.patient[dataset.split == s]) for s in SPLITS.values()}
+    assert not (used[0] & used[1] or used[0] & used[2] or used[1] & used[2])
+    TASKS.get(dataset.spec.task)
