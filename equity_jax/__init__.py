@@ -15,10 +15,11 @@ from equity_jax.config import Config, Data, Train, Twin
 
 if TYPE_CHECKING:
     from equity_jax.audit import audit
+    from equity_jax.nouns import Model
     from equity_jax.results import Swept
     from equity_jax.run import run
     from equity_jax.train import fit
-    from equity_jax.types import Dataset, Model, Predictions
+    from equity_jax.types import Dataset, Predictions
 
 __version__ = "0.1.0"
 __all__ = [

@@ -75,7 +75,7 @@ class Train:
     weight_decay: float = 1e-4
     eval_every: int = 50
     patience: int = 4  # evaluations without improvement before a run stops
-    chunk: int = 64  # runs side by side in one program; part of the result's identity
+    chunk: int = 32  # runs side by side in one program; part of the result's identity
     segment: int = 100  # steps between two looks of the host at a chunk
     save_seconds: float = 30.0  # between checkpoints; where they fall changes no result
 

@@ -9,11 +9,12 @@ contributes log P(Y = y) - log P(Y not in 1..9).
 Counts of 10 and more use the saddle-point form of Loader ("Fast and accurate
 computation of binomial probabilities", 2000): sums of deviances, in which the terms of
 size y log y have already cancelled. That keeps float32 good to about 1e-6 of a nat from
-alpha = 1e-6 to 1e3 and up to counts of millions. Counts of 0..9 use the ratio of
-neighboring probabilities; ten log-gammas would be three times as dear.
+alpha = 1e-6 to 1e3 and up to counts of millions. Counts of 0..9 are sums of products:
+neighboring probabilities have simple ratios, so that no log-gamma is needed.
 """
 
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +24,6 @@ from equity_jax.types import Array, Counted
 SMALL = 10  # counts below this may be suppressed, 0 apart
 LOG_MU = (-30.0, 20.0)  # log of the mean is clipped to this
 LOG_ALPHA = (-14.0, 7.0)  # log dispersion: nearly Poisson .. hardly any information
-LOG_FACTORIAL = [math.lgamma(k + 1) for k in range(SMALL)]
 
 
 def log_likelihood(y: Counted, log_rate: Array, log_alpha: Array | None) -> Array:
@@ -41,53 +41,59 @@ def log_likelihood(y: Counted, log_rate: Array, log_alpha: Array | None) -> Arra
     low, high = jnp.where(known, y.low, 0.0), jnp.where(known, y.high, 0.0)
     log_mu = jnp.clip(jnp.log(jnp.where(known, y.exposure, 1.0)) + log_rate, *LOG_MU)
     alpha = None if log_alpha is None else jnp.exp(jnp.clip(log_alpha, *LOG_ALPHA))
-    terms, rising = small_terms(log_mu, alpha)
+    law = _law(log_mu, alpha)
     few = high < SMALL
-    inside = _log_sum(terms, jnp.where(few, low, 0.0), jnp.where(few, high, 0.0))
-    exact = _log_prob_large(jnp.where(few, float(SMALL), high), log_mu, alpha, rising)
+    inside = _log_prob_small(jnp.where(few, low, 0.0), jnp.where(few, high, 0.0), law)
+    exact = _log_prob_large(jnp.where(few, float(SMALL), high), law)
     # P(1..9) stays below 0.98 whatever mu and alpha are, so 1 - P loses nothing
-    hidden = jnp.log1p(-jnp.exp(_log_sum(terms, 1.0, SMALL - 1.0)))
+    hidden = jnp.log1p(-jnp.exp(_log_prob_small(1.0, SMALL - 1.0, law)))
     value = jnp.where(few, inside, exact) - y.truncated * hidden
     return jnp.where(known, value, 0.0)
 
 
-def small_terms(log_mu: Array, alpha: Array | None) -> tuple[list[Array], Array]:
-    """Log P(Y = k) for k = 0..9, and sum_{j<10} log(1 + alpha j); each float[...].
+class _Law(NamedTuple):
+    mu: Array
+    alpha: Array | None
+    log_zero: Array  # log P(Y = 0)
+    log_step: Array  # log lambda, lambda = mu / (1 + alpha mu)
+    rising: list[Array]  # prod_{j<k} (1 + alpha j) for k = 0..10
 
-    log P(k + 1) - log P(k) = log(1 + alpha k) - log(k + 1) + log(mu / (1 + alpha mu)).
-    """
+
+def _law(log_mu: Array, alpha: Array | None) -> _Law:
     mu = jnp.exp(log_mu)
+    rising = [jnp.ones_like(mu)]
     if alpha is None:
-        terms = [k * log_mu - mu - LOG_FACTORIAL[k] for k in range(SMALL)]
-        return terms, jnp.zeros_like(mu)
-    spread = jnp.log1p(alpha * mu)
-    first, step, rising, terms = -spread / alpha, log_mu - spread, 0.0, []
+        return _Law(mu, None, -mu, log_mu, rising * (SMALL + 1))
     for k in range(SMALL):
-        terms.append(first + k * step + rising - LOG_FACTORIAL[k])
-        rising = rising + jnp.log1p(alpha * k)
-    return terms, rising
+        rising.append(rising[-1] * (1 + alpha * k))
+    spread = jnp.log1p(alpha * mu)
+    return _Law(mu, alpha, -spread / alpha, log_mu - spread, rising)
 
 
-def _log_sum(terms: list[Array], low: Array | float, high: Array | float) -> Array:
-    """Log of the sum of exp(terms[k]) over low <= k <= high."""
-    mask = [(low <= k) & (k <= high) for k in range(SMALL)]
-    chosen = [jnp.where(m, t, -jnp.inf) for m, t in zip(mask, terms, strict=True)]
-    top = chosen[0]
-    for term in chosen[1:]:
-        top = jnp.maximum(top, term)
-    top = jax.lax.stop_gradient(top)
-    total = sum(
-        jnp.where(m, jnp.exp(jnp.where(m, t - top, 0.0)), 0.0)
-        for m, t in zip(mask, terms, strict=True)
-    )
-    return top + jnp.log(total)
+def _log_prob_small(low: Array | float, high: Array | float, law: _Law) -> Array:
+    """Log P(low <= Y <= high) for 0 <= low <= high <= 9; float[...].
+
+    P(Y = k) = P(Y = 0) c_k lambda^k with c_k = prod_{j<k} (1 + alpha j) / k!. With
+    q = lambda / (1 + lambda) the sum of c_k lambda^k over low..high is
+    lambda^low (1 + lambda)^(high - low) sum_k c_k q^(k - low) (1 - q)^(high - k),
+    whose last factor neither overflows nor vanishes.
+    """
+    step = jnp.exp(law.log_step)
+    q, rest = step / (1 + step), 1 / (1 + step)
+    chance = power = jnp.ones_like(step)
+    for k in range(SMALL):
+        weight = law.rising[k] / math.factorial(k)
+        more = (low < k) & (k <= high)
+        power = jnp.where(more, power * q, power)
+        longer = jnp.where(more, chance * rest + weight * power, chance)
+        chance = jnp.where(low == k, weight, longer)
+    span = low * law.log_step + (high - low) * jnp.log1p(step)
+    return law.log_zero + span + jnp.log(chance)
 
 
-def _log_prob_large(
-    y: Array, log_mu: Array, alpha: Array | None, rising: Array
-) -> Array:
+def _log_prob_large(y: Array, law: _Law) -> Array:
     """Log P(Y = y) for y >= 10 in Loader's form; all float[...]."""
-    mu = jnp.exp(log_mu)
+    mu, alpha = law.mu, law.alpha
     shape = -0.5 * jnp.log(2 * math.pi * y) - _stirling_rest(y)
     if alpha is None:
         return shape - y * _deviance((mu - y) / y, mu / y)
@@ -100,7 +106,7 @@ def _log_prob_large(
         _stirling_rest(r + SMALL)
         + (r + SMALL - 0.5) * jnp.log1p(SMALL * alpha)
         - SMALL
-        - rising
+        - jnp.log(law.rising[SMALL])
     )
     return shape - count - other - 0.5 * jnp.log(b) + _stirling_rest(r + y) - gamma_r
 

@@ -90,8 +90,8 @@ def newton_by(
     """As `newton`, from a function of float[P]: value, gradient and Hessian.
 
     A step that raises the loss or meets an indefinite Hessian is refused and tried
-    again with ten times the damping (added to the Hessian's diagonal, in proportion to
-    it); an accepted step relaxes it tenfold, down to none.
+    again with ten times the damping (a part of the Hessian's diagonal added to it, at
+    first 0.1); an accepted step relaxes it a hundredfold, soon to none.
 
     Example: `newton_by(lambda b: (b @ b, 2 * b, 2 * jnp.eye(3)), jnp.ones(3)).params`
     is 0 after one step.
@@ -101,7 +101,7 @@ def newton_by(
 
     def enough(s: _Newton) -> Array:
         small = s.promise <= bound * jnp.maximum(jnp.abs(s.point.value), 1.0)
-        return small & (s.damping < 1e-2)
+        return small & (s.damping < 1e-2) & (s.iterations >= 0)
 
     def more(s: _Newton) -> Array:
         return (s.iterations < steps) & ~enough(s)
@@ -116,15 +116,20 @@ def newton_by(
         at = old.at + jnp.where(jnp.isfinite(s.move), s.move, 0.0)
         new = _Point(at, *evaluate(at))
         slack = 10 * rounding * (1 + jnp.abs(old.value))
-        good = jnp.isfinite(s.promise) & (new.value <= old.value + slack)
+        good = jnp.isfinite(s.move).all() & (new.value <= old.value + slack)
         good &= jnp.isfinite(new.gradient).all() & jnp.isfinite(new.hessian).all()
-        relaxed = jnp.where(s.damping > 1e-6, s.damping / 10, 0.0)
-        damping = jnp.where(good, relaxed, jnp.maximum(10 * s.damping, 1e-4))
+        relaxed = jnp.where(s.damping > 1e-3, s.damping / 10, 0.0)
+        damping = jnp.where(good, relaxed, jnp.maximum(10 * s.damping, 1e-2))
         point = jax.tree.map(lambda a, b: jnp.where(good, a, b), new, old)
         return look(point, damping, s.iterations + 1)
 
     zero = jnp.zeros((), start.dtype)
-    first = look(_Point(start, *evaluate(start)), zero, jnp.zeros((), int))
+    infinite = jnp.full((), jnp.inf, start.dtype)
+    # nothing is known yet: the first pass stays at the start and looks around, so that
+    # `evaluate` is compiled once
+    blank = _Point(start, infinite, start, jnp.eye(start.size, dtype=start.dtype))
+    count = jnp.full((), -1, int)
+    first = _Newton(blank, jnp.zeros_like(start), infinite, zero, count)
     last = lax.while_loop(more, body, first)
     done = enough(last)
     at = last.point.at + jnp.where(done, last.move, 0.0)

@@ -7,11 +7,12 @@ import jax
 import numpy as np
 import pandas as pd
 
-from equity_jax import predictions as forecasts
+from equity_jax import forecasts
 from equity_jax import systems as sys
 from equity_jax.config import Config
 from equity_jax.data.base import split_hash
 from equity_jax.data.sampler import tabulate
+from equity_jax.nouns import Model, Scheme, Task
 from equity_jax.store import Store
 from equity_jax.tasks import TASKS
 from equity_jax.train import Checkpoint, Fitted, Weights, pack, score, unpack
@@ -23,10 +24,7 @@ from equity_jax.types import (
     VALID,
     Dataset,
     InputError,
-    Model,
     Predictions,
-    Scheme,
-    Task,
 )
 
 
@@ -64,18 +62,18 @@ def plan_runs(
     """
     seen, group = dataset.mask.max(1) > 0, dataset.group
     train, valid = (seen & (dataset.split == part) for part in (TRAIN, VALID))
-    least, targets = config.audit.min_rows, []
+    least, sizes = config.audit.min_rows, {}
     for code in range(len(dataset.spec.groups)):
         mine = group == code
         if (mine & train).sum() >= least and (mine & valid).any():
-            targets.append(code)
+            sizes[code] = int((mine & train).sum())
     reference = dataset.spec.groups.index(dataset.spec.reference)
-    if reference not in targets:
+    if reference not in sizes:
         raise InputError(
             f"the reference group {dataset.spec.reference!r} has fewer than {least}"
             " rows to train on, or none to validate on"
         )
-    return sys.run_table(config.train, schemes, targets, reference)
+    return sys.run_table(config.train, schemes, sizes, reference, least)
 
 
 def choose(dataset: Dataset, table: pd.DataFrame, fitted: Fitted) -> Choices:

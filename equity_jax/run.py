@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+import pandas as pd
+
 from equity_jax import systems as sys
 from equity_jax.audit import AuditReport, against, audit
 from equity_jax.clock import compile_clock, phase
@@ -10,6 +13,7 @@ from equity_jax.config import Config
 from equity_jax.data import DATASETS
 from equity_jax.methods import METHODS, switch
 from equity_jax.models import MODELS
+from equity_jax.nouns import Method, Scheme
 from equity_jax.results import (
     Choices,
     Swept,
@@ -22,7 +26,7 @@ from equity_jax.schemes import SCHEMES
 from equity_jax.store import Store, open_run
 from equity_jax.tasks import TASKS
 from equity_jax.train import Checkpoint, Journal, Run, fit
-from equity_jax.types import Dataset, InputError, Method, Predictions, Scheme
+from equity_jax.types import Dataset, InputError, Predictions
 
 AXIS = ["seed", "method", "scheme", "target", "lr", "fraction"]
 
@@ -160,22 +164,35 @@ def judge(
     test: Predictions,
     quiet: bool,
 ) -> AuditReport:
-    """The audit of the test rows: groups, gaps, and systems against each other."""
+    """The audit of the test rows: groups, gaps, systems, controls."""
     spec, chosen = dataset.spec, config.audit
-    return audit(
-        test,
-        attribute=spec.group,
-        reference=spec.reference,
-        target=spec.targets[0],
-        metrics=("auroc",),
-        replicates=chosen.replicates,
-        level=chosen.level,
-        min_rows=chosen.min_rows,
-        seed=config.seed,
-        compare=comparisons(config, {s.scheme for s in choices.systems}),
-        unit=spec.unit,
-        quiet=quiet,
-    )
+    options = {
+        "attribute": spec.group,
+        "reference": spec.reference,
+        "target": spec.targets[0],
+        "metrics": ("auroc",),
+        "replicates": chosen.replicates,
+        "level": chosen.level,
+        "min_rows": chosen.min_rows,
+        "seed": config.seed,
+        "unit": spec.unit,
+    }
+    pairs = comparisons(config, {s.scheme for s in choices.systems})
+    report = audit(test, compare=pairs, quiet=quiet, **options)
+    if not dataset.controls:
+        return report
+    plain = audit(controls(dataset, test), **options)
+    table = pd.concat([report.table, plain.table], ignore_index=True)
+    return AuditReport(table, report.meta)
+
+
+def controls(dataset: Dataset, test: Predictions) -> Predictions:
+    """The data set's controls as systems of the method "control"."""
+    row = {name: i for i, name in enumerate(dataset.id)}
+    rows = np.array([row[name] for name in test.id])
+    scores = [np.asarray(score)[rows] for score in dataset.controls.values()]
+    runs = [{"seed": 0, "method": "control", "scheme": c} for c in dataset.controls]
+    return test._replace(prob=np.stack(scores)[:, :, None], runs=runs, ratios={})
 
 
 def comparisons(config: Config, schemes: set[str]) -> list[tuple[dict, dict]]:

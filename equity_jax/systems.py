@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from equity_jax.config import Train
-from equity_jax.types import Scheme
+from equity_jax.nouns import Scheme
 
 POOLED = "mixture"
 CHOSEN = "transfer"  # the transfer variant that validation chose, under this name
@@ -50,16 +50,18 @@ def at(scheme: str, fraction: float) -> str:
 def run_table(
     train: Train,
     schemes: Mapping[str, Scheme],
-    targets: Sequence[int],
+    sizes: Mapping[int, int],
     reference: int,
+    least: int = 1,
 ) -> pd.DataFrame:
     """The R axis: run, seed, method, scheme, target (-1 = all), lr, fraction.
 
-    targets: groups with rows enough for parameters of their own. Nested fractions are
-    for plain erm (or the first method), and thin every group but the reference.
+    sizes: training rows of the groups that get parameters of their own. Nested
+    fractions are for plain erm (or the first method), for every group but the
+    reference, where they leave `least` rows.
     """
     plain = "erm" if "erm" in train.methods else train.methods[0]
-    others = [t for t in targets if t != reference]
+    targets = list(sizes)
     rows = []
     for seed in range(train.seeds):
         for lr in train.lr:
@@ -69,8 +71,9 @@ def run_table(
                         rows.append((seed, method, name, target, lr, 1.0))
             for fraction in sorted({f for f in train.fractions if f < 1}):
                 for name in schemes:
-                    for target in others:
-                        rows.append((seed, plain, name, target, lr, fraction))
+                    for target in targets:
+                        if target != reference and sizes[target] * fraction >= least:
+                            rows.append((seed, plain, name, target, lr, fraction))
     columns = ["seed", "method", "scheme", "target", "lr", "fraction"]
     table = pd.DataFrame(rows, columns=columns)
     table.insert(0, "run", np.arange(len(table)))

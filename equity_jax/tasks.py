@@ -14,8 +14,9 @@ from jax import nn
 
 from equity_jax.counts import LOG_MU, burden_edge, log_likelihood
 from equity_jax.minimize import newton
+from equity_jax.nouns import Task
 from equity_jax.registry import Registry
-from equity_jax.types import Array, Counted, InputError, Task
+from equity_jax.types import Array, Counted, InputError
 
 
 def binary(targets: int = 1) -> Task:

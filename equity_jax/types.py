@@ -1,4 +1,4 @@
-"""The nouns that every room of the house shares: arrays only, no behaviour.
+"""The nouns that every room shares: arrays only (nouns.py holds the functions).
 
 Letters used in every shape of this package:
     B batch · N rows · C classes · K targets (labels) · G groups · R runs · F features
@@ -8,7 +8,7 @@ A *group* is coded 0..G-1; -1 means "not recorded" and never joins a group. Tabl
 that are indexed by group carry one slot more (the last), which -1 reaches by itself.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -172,7 +172,8 @@ class Dataset(NamedTuple):
     LEFT_OUT); id: str[N]; patient: int[N], the unit of splitting and resampling;
     recipe: JSON-able, what scoring new rows needs (scales, categories); history: a
     DataFrame of earlier rows that scoring later ones needs, or None; table: the
-    DataFrame that exploration is drawn from, row for row where it has N rows.
+    DataFrame that exploration is drawn from, row for row; controls: name -> float[N],
+    scores that use no model (log total deaths), which a model's AUROC must beat.
     """
 
     spec: Spec
@@ -186,6 +187,7 @@ class Dataset(NamedTuple):
     recipe: Mapping[str, Any] = {}
     history: Any = None
     table: Any = None
+    controls: Mapping[str, np.ndarray] = {}
 
     @property
     def group(self) -> np.ndarray:
@@ -193,83 +195,3 @@ class Dataset(NamedTuple):
         codes = {name: i for i, name in enumerate(self.spec.groups)}
         values = self.attributes[self.spec.group]
         return np.array([codes.get(v, -1) for v in values], np.int32)
-
-
-class Task(NamedTuple):
-    """What `y` means. Pure functions; the Method reduces what `nll` returns.
-
-    nll:      (logits float[B, O], y) -> float[B, K], one value per example, unmasked
-    predict:  (logits, y) -> float[B, C]: probabilities; for counts the expected share
-    class_of: y -> int[B, K] in 0..C-1, or -1 where the class cannot be decided
-    start:    (y, mask float[N, K]) -> float[O], the best logits that ignore x: where a
-              fresh head's bias begins
-    outputs:  logits that depend on x; constants: free logits that do not (dispersion)
-    """
-
-    name: str
-    outputs: int
-    constants: int
-    classes: int
-    nll: Callable[..., Array]
-    predict: Callable[..., Array]
-    class_of: Callable[..., Array]
-    start: Callable[..., Array] | None = None
-
-
-class Method(NamedTuple):
-    """How rows and errors are weighed: pure functions, as in optax.
-
-    sample: Counts -> float[C + 1, G + 1], draw rates (None: as found). A rate of r >= 1
-            draws a row r times as often; r < 1 keeps that share of the cell's rows,
-            chosen once per seed. The last slots are "class undecided", "not recorded".
-    init:   Counts -> aux, what the method remembers (arrays)
-    loss:   (aux, task, output, batch, strength) -> (scalar, aux)
-    """
-
-    sample: Callable[..., Any]
-    init: Callable[..., PyTree]
-    loss: Callable[..., tuple[Array, PyTree]]
-
-
-class Stage(NamedTuple):
-    """One fit of a scheme: whose rows, what is carried over, which leaves move.
-
-    rows:   (group int[N], target int, reference int) -> bool[N]
-    carry:  Path -> bool, leaves taken from the stage before (the first: none)
-    rate:   (Path, blocks) -> float, multiplies the learning rate; 0 freezes
-    steps:  share of train.steps
-    align:  weight of the CCSA loss against the reference group's rows (0: none)
-    objective: "task", or "autoencode" (denoising reconstruction of x)
-    """
-
-    rows: Callable[..., Array]
-    carry: Callable[[Path], bool]
-    rate: Callable[[Path, tuple[str, ...]], float]
-    steps: float = 1.0
-    align: float = 0.0
-    objective: str = "task"
-
-
-class Scheme(NamedTuple):
-    """A tuple of Stages, and who is fitted by it.
-
-    stages: for every group but the reference; home: for the reference group itself;
-    pooled: one run for all groups (target -1, stages only).
-    """
-
-    stages: tuple[Stage, ...]
-    home: tuple[Stage, ...] = ()
-    pooled: bool = False
-
-
-class Model(NamedTuple):
-    """x -> logits, features, as pure functions.
-
-    init:   (key, x float[B, ...]) -> (params, stats)
-    apply:  (params, stats, x, train, key) -> (Output, stats)
-    blocks: top-level names of params, shallow to deep; the last is "head"
-    """
-
-    init: Callable[..., tuple[PyTree, PyTree]]
-    apply: Callable[..., tuple[Output, PyTree]]
-    blocks: tuple[str, ...]

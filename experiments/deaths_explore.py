@@ -2,14 +2,14 @@
 
 import numpy as np
 import pandas as pd
-from equity_jax.data.deaths import lost_to_suppression
 
-from equity_jax.audit import figures
+from equity_jax.audit import NOT_ESTIMABLE, figures
 from equity_jax.audit.page import Section, Table
+from equity_jax.data.deaths import lost_to_suppression
 from equity_jax.run import Result
 from equity_jax.types import Counted, Dataset
 from experiments import suppression as policy
-from experiments.deaths_results import picture, wide
+from experiments.page_parts import picture, wide
 
 
 def published(dataset: Dataset) -> pd.DataFrame:
@@ -31,25 +31,19 @@ def share(cells: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 def exploration(result: Result) -> Section | None:
     """Deaths and share by group, age, region and time, over published cells."""
-    dataset, spec = result.dataset, result.dataset.spec
-    cells = published(dataset)
+    cells = published(result.dataset)
     if not len(cells):
         return None
     shown = [_over_time(result, cells)] if cells["period"].nunique() > 1 else []
-    for name, column, title in (
-        ("by_age", "age", "COVID-19's share of all deaths, by age and group"),
-        ("by_region", "region", "COVID-19's share of all deaths, by region and group"),
-    ):
-        heat = share(cells, ["race", column]).pivot(
-            index=column if column == "region" else "race",
-            columns="race" if column == "region" else column,
-            values="share",
-        )
-        order = list(dict.fromkeys(cells["age"])) if column == "age" else None
-        heat = heat[order] if order else heat.sort_index()
-        figure = figures.heat(heat * 100, title=f"{title}, %", digits=0,
-                              simulated=spec.simulated)  # fmt: skip
-        shown.append(picture(result, name, figure, title + ", %", title))
+    ages = sorted(set(cells["age"]), key=_first_year)
+    shown.append(_share_map(result, cells, "age", ages))
+    regions, tables = sorted(set(cells["region"])), []
+    if len(regions) <= 12:
+        shown.append(_share_map(result, cells, "region", regions))
+    else:
+        by_region = _shares(cells, "region", regions).T * 100
+        caption = "COVID-19's share of all deaths by state and group, %"
+        tables.append(Table(caption, by_region.rename_axis("state").reset_index()))
     total = share(cells, ["race"])
     names = {"race": "group", "covid": "COVID-19 deaths", "total": "all deaths"}
     total = total.rename(columns={**names, "share": "COVID-19 share"})
@@ -58,8 +52,29 @@ def exploration(result: Result) -> Section | None:
         " from these sums, so the numbers of small groups are too low and their shares"
         " lean toward the cells that COVID-19 made large."
     ]
-    tables = [Table("Deaths in published cells", total)]
+    tables = [Table("Deaths in published cells", total), *tables]
     return Section("The data, before any model", text, tables, shown)
+
+
+def _first_year(age: str) -> int:
+    digits = "".join(c if c.isdigit() else " " for c in age).split()
+    return -1 if age.startswith("Under") else int(digits[0])
+
+
+def _shares(cells: pd.DataFrame, column: str, order: list[str]) -> pd.DataFrame:
+    sums = share(cells, ["race", column])
+    return sums.pivot(index="race", columns=column, values="share")[order]
+
+
+def _share_map(result: Result, cells: pd.DataFrame, column: str, order: list[str]):
+    title = f"COVID-19's share of all deaths, by {column} and group, %"
+    figure = figures.heat(
+        _shares(cells, column, order) * 100,
+        title=title,
+        digits=0,
+        simulated=result.dataset.spec.simulated,
+    )
+    return picture(result, f"by_{column}", figure, title, title)
 
 
 def _over_time(result: Result, cells: pd.DataFrame):
@@ -82,9 +97,20 @@ def _over_time(result: Result, cells: pd.DataFrame):
 def suppression(result: Result) -> Section:
     """What share of cells each group lost to suppression."""
     lost = lost_to_suppression(result.dataset)
-    parts = [c for c in lost.columns if c not in ("group", "cells", "share lost")]
+    whole = lost["cells"] + lost["absent"]
+    parts = pd.DataFrame(
+        {
+            "group": lost["group"],
+            "both counts published": lost["published"],
+            "exposure known, COVID-19 count suppressed": whole
+            - lost[["published", "unknown_exposure", "absent"]].sum(axis=1),
+            "exposure unknown": lost["unknown_exposure"],
+            "row left out of the file": lost["absent"],
+        }
+    ).set_index("group")
+    parts = parts.loc[:, parts.sum() > 0]
     figure = figures.stack(
-        lost.set_index("group")[parts],
+        parts,
         title="What is published of each group's cells",
         xlabel="share of cells",
         simulated=result.dataset.spec.simulated,
@@ -95,7 +121,9 @@ def suppression(result: Result) -> Section:
         "NCHS suppresses counts of 1 to 9 in regions and states. Small groups lose most"
         " cells, so what is known of them comes from their largest cells."
     ]
-    tables = [Table("Cells by group", lost)]
+    shares = (100 * lost["lost"]).round(1)
+    tables = [Table("Cells by group", parts.assign(**{"lost, %": shares.to_numpy()}))]
+    tables[0] = tables[0]._replace(frame=tables[0].frame.reset_index())
     return Section("What suppression takes from whom", text, tables, [shown])
 
 
@@ -118,7 +146,9 @@ def policies(result: Result) -> Section | None:
         dataset.patient[rows],
         reference=spec.reference,
     )
-    found = found.assign(status="OK", group=found["group"])
+    found = found[found["measure"] == "log rate ratio"]
+    known = found["value"].notna()
+    found = found.assign(status=np.where(known, "OK", NOT_ESTIMABLE))
     figure = figures.dots(
         found,
         title=title,

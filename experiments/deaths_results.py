@@ -1,51 +1,20 @@
-"""Sections of the deaths page about what the models do."""
+"""Sections of the deaths page: who is served worse, and what transfer changes."""
 
-import numpy as np
 import pandas as pd
 
-from equity_jax.audit import NOT_ESTIMABLE, figures, view
-from equity_jax.audit.page import Figure, Section, Table, interval_text
+from equity_jax.audit import figures, view
+from equity_jax.audit.page import Section, Table, interval_text
 from equity_jax.run import Result
 from equity_jax.systems import at
-
-TITLES = {
-    "deviance": "Mean deviance (-2 log-likelihood a cell)",
-    "observed_expected": "Observed / expected deaths",
-    "coverage90": "Coverage of the 90 % predictive interval",
-    "auroc": "AUROC of high burden",
-}
-HEADLINE = ("mixture", "alone", "transfer")
-
-
-def main_metric(result: Result) -> str:
-    """What groups are compared by: calibration for counts, ranking for classes."""
-    there = set(result.report.table["metric"])
-    return "observed_expected" if "observed_expected" in there else "auroc"
-
-
-def plain_method(result: Result) -> str:
-    """The method of the headline: erm where it was run."""
-    methods = result.store.config.train.methods
-    return "erm" if "erm" in methods else methods[0]
-
-
-def wide(table: pd.DataFrame, column: str = "scheme") -> pd.DataFrame:
-    """Groups × `column`, cells "value [low, high]"."""
-    text = [
-        interval_text(r.value, r.low, r.high) if r.status != NOT_ESTIMABLE else r.status
-        for r in table.itertuples()
-    ]
-    cells = table.assign(text=text)
-    names = list(dict.fromkeys(cells[column]))
-    shaped = cells.pivot_table("text", "group", column, "first", sort=False)[names]
-    return shaped.reset_index()
-
-
-def picture(result: Result, name: str, figure, caption: str, alt: str) -> Figure:
-    """Saves a figure in the run directory and gives its place on the page."""
-    with result.store.place(f"figures/{name}.png") as path:
-        figures.save(figure, path)
-    return Figure(f"figures/{name}.png", caption, alt)
+from experiments.page_parts import (
+    HEADLINE,
+    TITLES,
+    main_metric,
+    picture,
+    plain_method,
+    short,
+    wide,
+)
 
 
 def headline(result: Result) -> Section:
@@ -116,6 +85,7 @@ def gain(result: Result) -> Section | None:
     alt = "Differences of mean deviance with intervals for each group"
     shown = picture(result, "gain", figure, "Gain of transfer, by group", alt)
     rest = paired[paired["pair"] == "minus mixture"]
+    rest = rest.assign(scheme=rest["scheme"].map(short))
     tables = [
         Table("Transfer minus mixture and minus alone", wide(best, "pair")),
         Table("Every scheme minus mixture", wide(rest)),
@@ -147,7 +117,6 @@ def amount(result: Result) -> Section | None:
     curve = gain_curve(result)
     if curve is None:
         return None
-    spec = result.dataset.spec
     figure = figures.curves(
         curve,
         x="rows",
@@ -155,22 +124,24 @@ def amount(result: Result) -> Section | None:
         xlabel="training rows of the group (nested subsets of its blocks)",
         ylabel="difference of mean deviance",
         by="pair",
-        simulated=spec.simulated,
+        simulated=result.dataset.spec.simulated,
     )
-    shown = picture(
-        result,
-        "gain_by_rows",
-        figure,
-        "Gain of transfer('full') against the number of the group's training rows",
-        "Curves of the difference of mean deviance over training rows, by group",
-    )
-    columns = ["group", "fraction", "rows", "pair", "value", "low", "high", "status"]
+    caption = "Gain of transfer('full') against the number of the group's training rows"
+    shown = picture(result, "gain_by_rows", figure, caption, caption + ", by group")
+    least = result.store.config.audit.min_rows
     text = [
         "Each group's training blocks were thinned to nested subsets; other groups'"
         " rows stayed, and so did validation and test. Fractions are fitted for"
-        f" {plain_method(result)} only."
+        f" {plain_method(result)}, and where they leave at least {least} rows. Below 0:"
+        " transfer is better.",
     ]
-    tables = [Table("Gain by fraction", curve[columns])]
+    label = [f"{f:.0%}" for f in curve["fraction"]]
+    curve = curve.assign(column=label)
+    tables = [
+        Table(f"transfer('full') {pair}, by share of the group's rows", shaped)
+        for pair, part in curve.groupby("pair", sort=False)
+        for shaped in [wide(part, "column")]
+    ]
     return Section("Gain against the number of rows", text, tables, [shown])
 
 
@@ -179,146 +150,31 @@ def gain_curve(result: Result) -> pd.DataFrame | None:
     train, scheme = result.store.config.train, "transfer('full')"
     if not train.fractions or scheme not in train.schemes:
         return None
-    method, names = plain_method(result), result.dataset.spec.groups
-    runs, parts = result.choices.table, []
-    for fraction in sorted({*train.fractions, 1.0}):
-        for base in ("mixture", "alone"):
-            found = view(
-                result.report.table,
-                metric="deviance",
-                method=method,
-                scheme=at(scheme, fraction),
-                contrast="difference",
-                reference=f"scheme:{at(base, fraction)}",
-            )
-            size = runs[(runs["scheme"] == scheme) & (runs["fraction"] == fraction)]
-            rows = size.groupby("target")["rows"].mean()
-            rows.index = [names[t] for t in rows.index]
-            found = found.assign(rows=found["group"].map(rows), fraction=fraction)
-            parts.append(found.assign(pair=f"minus {base}"))
+    parts = [
+        _at_fraction(result, scheme, base, fraction)
+        for fraction in sorted({*train.fractions, 1.0})
+        for base in ("mixture", "alone")
+    ]
     curve = pd.concat(parts)
-    named = curve["group"].isin(names) & curve["rows"].notna()
-    return curve[named & (curve["group"] != result.dataset.spec.reference)]
+    return curve[curve["rows"].notna()] if curve["rows"].notna().any() else None
 
 
-def grid(result: Result) -> Section:
-    """All methods × all schemes, the small groups together."""
-    spec, table = result.dataset.spec, result.report.table
-    rows = view(table, metric="deviance", contrast="group", group="all")
-    rows = rows[~rows["scheme"].str.contains("@")]
-    shaped = rows.pivot_table("value", "method", "scheme", sort=False)
-    heat = figures.heat(
-        shaped,
-        title="Mean deviance over all groups",
-        digits=3,
-        simulated=spec.simulated,
+def _at_fraction(
+    result: Result, scheme: str, base: str, fraction: float
+) -> pd.DataFrame:
+    spec, runs = result.dataset.spec, result.choices.table
+    found = view(
+        result.report.table,
+        metric="deviance",
+        method=plain_method(result),
+        scheme=at(scheme, fraction),
+        contrast="difference",
+        reference=f"scheme:{at(base, fraction)}",
     )
-    alt = "Mean deviance for each method and scheme"
-    shown = picture(result, "grid", heat, "Mean deviance, methods × schemes", alt)
-    score = result.choices.score.rename("validation nll").reset_index()
-    text = [
-        "Every method under every scheme: same network, steps, draws and stopping rule."
-        " Weighted losses and resampling change what is estimated, so they can cost"
-        " deviance; they are shown, not retuned. Choices use validation only."
-    ]
-    picks = [result.choices.systems[i] for i in result.choices.selected]
-    chosen = pd.DataFrame(
-        {
-            "scheme": [s.scheme for s in picks],
-            "method chosen on validation": [s.method for s in picks],
-            "fitted as": [s.source for s in picks],
-        }
+    size = runs[(runs["scheme"] == scheme) & (runs["fraction"] == fraction)]
+    rows = size.groupby("target")["rows"].mean()
+    rows.index = [spec.groups[t] for t in rows.index]
+    rows = rows.drop(spec.reference, errors="ignore")
+    return found.assign(
+        rows=found["group"].map(rows), fraction=fraction, pair=f"minus {base}"
     )
-    tables = [
-        Table("What predictions.csv holds", chosen),
-        Table("Validation, all groups", score),
-    ]
-    return Section("Methods and schemes", text, tables, [shown])
-
-
-def burden(result: Result) -> Section | None:
-    """Task (b) beside its control."""
-    table, method = result.report.table, plain_method(result)
-    rows = view(table, metric="auroc", contrast="group")
-    ours = rows[(rows["method"] == method) & rows["scheme"].isin(HEADLINE)]
-    control = rows[rows["method"] == "control"]
-    if not len(ours):
-        return None
-    spec, share = result.dataset.spec, result.store.config.data.share
-    both = pd.concat([ours, control])
-    figure = figures.dots(
-        both,
-        title="AUROC of high burden, beside its control",
-        xlabel="AUROC",
-        nominal=0.5,
-        simulated=spec.simulated,
-    )
-    text = [
-        f"High burden: COVID-19 is at least {share:.0%} of all deaths in the cell,"
-        " decided by interval logic; cells that the interval cannot decide are left"
-        " out and counted. Where small cells are blank, this largely measures which"
-        " cells are published: the control knows nothing but log(total deaths)."
-    ]
-    alt = "AUROC by group for three schemes and the control"
-    shown = picture(result, "burden", figure, "AUROC of high burden", alt)
-    columns = ["scheme", "group", "n", "positives", "negatives"]
-    sizes = ours[ours["scheme"] == "mixture"][columns[1:]]
-    tables = [Table("AUROC", wide(both)), Table("Decided cells", sizes)]
-    return Section("Task (b): high burden", text, tables, [shown])
-
-
-def not_estimable(result: Result) -> Section:
-    """What could not be estimated, listed."""
-    rows = result.report.not_estimable
-    columns = ["metric", "contrast", "group", "n", "positives", "negatives"]
-    listed = rows[columns].drop_duplicates(["metric", "contrast", "group"])
-    text = [
-        f"{len(rows):,} numbers of {len(result.report.table):,} are {NOT_ESTIMABLE}:"
-        " too few rows or blocks, or only one class. They are in audit.csv, empty."
-    ]
-    tables = [Table("Not estimable, once per metric", listed)] if len(rows) else []
-    return Section("What could not be estimated", text, tables)
-
-
-def conduct(result: Result) -> Section:
-    """Data, splits, rows left out, and how it was done."""
-    spec, dataset, config = (
-        result.dataset.spec,
-        result.dataset,
-        result.store.config,
-    )
-    out = pd.DataFrame(spec.left_out).fillna(0).astype(int).T if spec.left_out else None
-    borrowed = {
-        "not recorded": int(np.sum(dataset.group == -1)),
-        **_without_own(result),
-    }
-    text = [
-        f"Data fingerprint {spec.fingerprint}. {len(result.choices.table)} runs:"
-        f" {config.train.seeds} seeds × {len(config.train.methods)} methods ×"
-        f" {len(config.train.schemes)} schemes × groups, {config.train.steps} steps of"
-        f" {config.train.batch} rows, {config.model.name}.",
-        f"Intervals: {config.audit.level:.0%}, {config.audit.replicates} replicates"
-        f" that resample {spec.unit}s, the same for all groups and systems. No"
-        " significance is claimed across the many cells of these tables.",
-        "Rows scored by the mixture model for want of own parameters: "
-        + ", ".join(f"{name}: {n:,}" for name, n in borrowed.items())
-        + ".",
-        "Seconds so far: "
-        + ", ".join(f"{k} {v:.0f}" for k, v in result.seconds.items())
-        + ".",
-    ]
-    tables = []
-    if out is not None:
-        reasons = out.rename_axis("reason").reset_index()
-        tables.append(Table("Rows left out, by reason and group", reasons))
-    return Section("How it was done", text, tables)
-
-
-def _without_own(result: Result) -> dict[str, int]:
-    dataset, names = result.dataset, result.dataset.spec.groups
-    fitted = set(result.choices.table["target"])
-    return {
-        names[code]: int(np.sum(dataset.group == code))
-        for code in range(len(names))
-        if code not in fitted
-    }

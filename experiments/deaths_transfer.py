@@ -21,7 +21,7 @@ from equity_jax.config import Config, Train
 from equity_jax.run import Result, run
 from equity_jax.schemes import VARIANTS
 from equity_jax.store import Store
-from experiments import deaths_explore, deaths_results
+from experiments import deaths_explore, deaths_methods, deaths_results, page_parts
 from experiments.launch import launch
 
 METHODS = (
@@ -35,7 +35,6 @@ METHODS = (
     "group_dro",
 )
 SCHEMES = ("mixture", "alone", *(f"transfer('{v}')" for v in VARIANTS))
-HEADLINE = ("mixture", "alone", "transfer")
 
 
 def main_config() -> Config:
@@ -77,25 +76,22 @@ def study(config: Config, workdir: str, quiet: bool) -> Store:
 
 def make_page(result: Result) -> None:
     """report.md, report.html and the figures of one result."""
-    spec, plain = result.dataset.spec, deaths_results.plain_method(result)
+    spec, plain = result.dataset.spec, page_parts.plain_method(result)
     sections = [
         deaths_results.headline(result),
         deaths_results.gain(result),
         deaths_explore.exploration(result),
         deaths_explore.suppression(result),
         deaths_results.amount(result),
-        deaths_results.grid(result),
-        deaths_results.burden(result),
+        deaths_methods.grid(result),
+        deaths_methods.burden(result),
         deaths_explore.policies(result),
-        deaths_results.not_estimable(result),
-        deaths_results.conduct(result),
+        deaths_methods.not_estimable(result),
+        deaths_methods.conduct(result),
     ]
-    table = result.report.table
     found = answer(
-        table[table["metric"] == "observed_expected"]
-        if (table["metric"] == "observed_expected").any()
-        else table,
-        metric=deaths_results.main_metric(result),
+        result.report.table,
+        metric=page_parts.main_metric(result),
         system=f"{plain}/mixture",
         unit=spec.unit,
     )
@@ -118,7 +114,7 @@ def summary(store: Store) -> str:
     )
     method = "erm" if "erm" in set(audit.method) else audit.method.iloc[0]
     rows = view(audit, metric=metric, method=method, contrast="group")
-    schemes = [s for s in HEADLINE if s in set(rows.scheme)]
+    schemes = [s for s in page_parts.HEADLINE if s in set(rows.scheme)]
     lines = {
         scheme: {
             r.group: interval_text(r.value, r.low, r.high) for r in part.itertuples()
@@ -126,7 +122,7 @@ def summary(store: Store) -> str:
         for scheme, part in rows.groupby("scheme", sort=False)
         if scheme in schemes
     }
-    title = deaths_results.TITLES[metric]
+    title = page_parts.TITLES[metric]
     parts = [f"\n{title} by group and scheme, {method}{simulated}:"]
     parts.append(pd.DataFrame(lines)[schemes].fillna("").to_string())
     for scheme in schemes:

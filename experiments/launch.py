@@ -44,6 +44,7 @@ def launch(
     def main(argv: Sequence[str]) -> None:
         about = inspect.getdoc(inspect.getmodule(study)) or __doc__
         config, values = read_flags(main_config, smoke, argv, about)
+        use_cores()
         use_cache()
         if not values.quiet:
             print(f"{config.name}: writes to {values.workdir}, runs on {_devices()}")
@@ -164,6 +165,20 @@ def leaves(config: Any, prefix: str = "") -> dict[str, Any]:
         inside = dataclasses.is_dataclass(value)
         found |= leaves(value, name + ".") if inside else {name: value}
     return found
+
+
+def use_cores() -> None:
+    """One jax device per core on a CPU, so that a sweep fits a chunk on each.
+
+    Must come before jax looks at its devices; a count already in XLA_FLAGS wins.
+    """
+    known, flag = (
+        os.environ.get("XLA_FLAGS", ""),
+        "xla_force_host_platform_device_count",
+    )
+    if flag not in known:
+        cores = os.cpu_count() or 1
+        os.environ["XLA_FLAGS"] = f"{known} --{flag}={cores}".strip()
 
 
 def use_cache() -> None:

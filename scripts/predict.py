@@ -11,13 +11,14 @@ the history that the run stored.
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from absl import flags
 
 from equity_jax.data import DATASETS
 from equity_jax.files import atomic, csv_text
+from equity_jax.forecasts import table
 from equity_jax.models import MODELS
-from equity_jax.predictions import table
 from equity_jax.results import load_systems
 from equity_jax.store import load
 from equity_jax.tasks import TASKS
@@ -53,7 +54,7 @@ def predict(run: str, source: str, out: str) -> str:
     systems, weights = load_systems(store, model, dataset.x[:1])
     frame = table(dataset, task, model, systems, weights, config.data)
     try:
-        with atomic(out) as path:
+        with atomic(Path(out)) as path:
             path.write_text(csv_text(frame), "utf-8", newline="\n")
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror}") from error

@@ -18,11 +18,11 @@ SOURCES = sorted(
 TESTS = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "tests").glob("*.py"))
 
 FLOORS = {
-    1: "types registry metrics solvers minimize config counts predictive keys files "
-    "clock",
+    1: "types nouns registry metrics solvers glm minimize config counts predictive keys "
+    "files clock",
     2: "data models methods schemes tasks audit store systems",
     3: "train",
-    4: "predictions results run",
+    4: "forecasts results run",
     5: "equity_jax experiments scripts",
 }
 # Imports within one floor: a module split in two; run and its parts; launch.py, which
@@ -30,9 +30,9 @@ FLOORS = {
 BESIDE = {
     ("solvers", "minimize"),
     ("predictive", "counts"),
-    ("results", "predictions"),
+    ("results", "forecasts"),
     ("run", "results"),
-    ("run", "predictions"),
+    ("run", "forecasts"),
     ("scripts", "experiments"),
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms.split()}

@@ -8,7 +8,8 @@ import pytest
 
 from equity_jax.methods import METHODS, switch
 from equity_jax.methods.base import lookup, reduce
-from equity_jax.types import Batch, Counts, InputError, Output, Task
+from equity_jax.nouns import Task
+from equity_jax.types import Batch, Counts, InputError, Output
 
 GROUPS = 3
 BINARY = Task(

@@ -44,8 +44,9 @@ def estimate(
 
     Returns:
         Estimate with value float[M, G + 1] ("all" first), seeds padded to the most
-        seeds of any cell, ok False for cells under a floor, not defined, or undefined
-        in more than one replicate of ten.
+        seeds of any cell, ok False for cells under a floor, not defined, undefined in
+        more than one replicate of ten, or the same in all of them (no deaths in any
+        block, every cell covered): resampling cannot say how sure such a number is.
     """
     most = max(len(c.seeds) for c in cells)
     shape = (len(cells), len(rows.groups) + 1)
@@ -64,7 +65,11 @@ def estimate(
         tick()
     floor = (sizes.n >= plan.min_rows) & (sizes.patients >= plan.min_blocks)
     steady = np.isfinite(draws).mean(axis=-1) >= 0.9
-    ok = floor[None, :] & np.isfinite(value) & steady
+    low, high = (
+        np.nanmin(draws, -1, initial=np.inf),
+        np.nanmax(draws, -1, initial=-np.inf),
+    )
+    ok = floor[None, :] & np.isfinite(value) & steady & (high > low)
     return Estimate(value, seeds, draws, effective, ok)
 
 

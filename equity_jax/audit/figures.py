@@ -95,6 +95,9 @@ def curves(
 ) -> Figure:
     """Lines with interval bands, one small panel a group, all on the same axes.
 
+    A band that reaches far beyond the values leaves the picture; where a few values
+    lie far out, the y axis is logarithmic beyond the usual ones.
+
     Args:
         table: columns x, value, low, high, `by` and `panel`.
         x: the column along the axis, such as the number of the group's rows.
@@ -132,10 +135,22 @@ def curves(
         axes.grid(color=RULE, linewidth=0.7)
         if log:
             style.log_ticks(axes, rows[x])
+    _scale(grid[0], table.value.to_numpy(float), nominal)
     figure.supxlabel(xlabel, size=10, color=INK)
     figure.supylabel(ylabel, size=10, color=INK)
     style.legend(figure, grid[0], len(kinds))
     return figure
+
+
+def _scale(axes: Axes, values: np.ndarray, nominal: float | None) -> None:
+    """Limits from the values; a few far ones make the axis logarithmic outward."""
+    away = np.abs(values[np.isfinite(values)] - (nominal or 0.0))
+    if nominal is None or not away.any():
+        return
+    reach, usual = 1.6 * away.max(), float(np.median(away))
+    if nominal == 0 and usual > 0 and away.max() > 20 * usual:
+        axes.set_yscale("symlog", linthresh=usual, linscale=0.7)
+    axes.set_ylim(nominal - reach, nominal + reach)
 
 
 def _banded(axes: Axes, rows: pd.DataFrame, x: str, name: str, k: int) -> None:
@@ -222,7 +237,10 @@ def heat(
     simulated: bool = False,
 ) -> Figure:
     """Numbers in colored cells, rows × columns; with `center`, colors diverge there."""
-    figure, axes = style.canvas(title, 0.5 + 0.42 * len(values), simulated)
+    names = [str(c) for c in values.columns]
+    lean = max(map(len, names), default=0) * len(names) > 80
+    height = 0.5 + 0.42 * len(values) + 0.9 * lean
+    figure, axes = style.canvas(title, height, simulated)
     data = values.to_numpy(float)
     known = data[np.isfinite(data)]
     if center is None:
@@ -237,7 +255,8 @@ def heat(
             axes.text(j, i, f"{value:.{digits}f}", size=9, **style.centered(color))
         else:
             axes.text(j, i, "not\nestimable", size=7, **style.centered("#ffffff"))
-    axes.set_xticks(range(values.shape[1]), [str(c) for c in values.columns])
+    turned = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if lean else {}
+    axes.set_xticks(range(len(names)), [style.wrap(n) for n in names], **turned)
     axes.set_yticks(range(len(values)), [style.wrap(r) for r in values.index])
     axes.tick_params(length=0)
     return figure

@@ -6,7 +6,8 @@ validation or test rows.
 
 import jax.numpy as jnp
 
-from equity_jax.types import Array, Batch, Counts, Method, Output, PyTree, Task
+from equity_jax.nouns import Method, Task
+from equity_jax.types import Array, Batch, Counts, Output, PyTree
 
 
 def lookup(table: Array, classes: Array, group: Array) -> Array:

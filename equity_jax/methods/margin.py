@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 
 from equity_jax.methods.base import reduce
-from equity_jax.types import Array, Batch, Method, Output, PyTree, Task
+from equity_jax.nouns import Method, Task
+from equity_jax.types import Array, Batch, Output, PyTree
 
 
 def focal(gamma: float = 2.0) -> Method:

@@ -7,7 +7,8 @@ form Idrissi et al. 2022 (CLeaR, "Simple data balancing").
 import numpy as np
 
 from equity_jax.methods.base import ones, weighted_loss
-from equity_jax.types import Counts, InputError, Method
+from equity_jax.nouns import Method
+from equity_jax.types import Counts, InputError
 
 AXES = {"class": (1,), "group": (0,), "both": ()}
 ALL, KNOWN = slice(None), slice(None, -1)

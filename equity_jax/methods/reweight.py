@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 
 from equity_jax.methods.base import weighted_loss
-from equity_jax.types import Array, Counts, InputError, Method
+from equity_jax.nouns import Method
+from equity_jax.types import Array, Counts, InputError
 
 
 def frequencies(counts: Counts) -> Array:

@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 from jax import lax, nn
 
-from equity_jax.types import Array, Batch, Counts, Method, Output, PyTree, Task
+from equity_jax.nouns import Method, Task
+from equity_jax.types import Array, Batch, Counts, Output, PyTree
 
 ABSENT = -1e9
 

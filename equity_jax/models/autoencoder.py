@@ -9,7 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from equity_jax.types import Array, Model, Output
+from equity_jax.nouns import Model
+from equity_jax.types import Array, Output
 
 
 def autoencoder(model: Model, corruption: float = 0.3) -> Model:

@@ -5,7 +5,8 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from equity_jax.types import Array, Model, Output
+from equity_jax.nouns import Model
+from equity_jax.types import Array, Output
 
 
 class Head(nn.Module):

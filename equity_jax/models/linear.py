@@ -3,7 +3,8 @@
 import flax.linen as nn
 
 from equity_jax.models.base import Head, functional
-from equity_jax.types import Array, Model, Output
+from equity_jax.nouns import Model
+from equity_jax.types import Array, Output
 
 
 class Linear(nn.Module):

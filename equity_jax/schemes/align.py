@@ -6,9 +6,10 @@ Motiian et al., "Unified deep supervised domain adaptation and generalization", 
 
 import jax.numpy as jnp
 
+from equity_jax.nouns import Stage
 from equity_jax.schemes.base import everything, nothing, own
 from equity_jax.schemes.freeze import Uniform
-from equity_jax.types import Array, Stage
+from equity_jax.types import Array
 
 
 def ccsa_stages(alpha: float, scale: float) -> tuple[Stage, ...]:

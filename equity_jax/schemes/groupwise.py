@@ -4,6 +4,7 @@ Gao & Cui, "Deep transfer learning for reducing health care disparities arising 
 biomedical data inequality", Nature Communications 2020.
 """
 
+from equity_jax.nouns import Scheme, Stage
 from equity_jax.schemes.align import ccsa_stages
 from equity_jax.schemes.base import (
     everyone,
@@ -14,7 +15,7 @@ from equity_jax.schemes.base import (
     trunk,
 )
 from equity_jax.schemes.freeze import Discriminative, LastBlocks, Uniform
-from equity_jax.types import InputError, Scheme, Stage
+from equity_jax.types import InputError
 
 FULL = Uniform(1.0)
 ALONE = Stage(own, nothing, FULL)

@@ -9,12 +9,13 @@ import numpy as np
 from equity_jax.config import Train
 from equity_jax.data.sampler import cumulative, pool, tabulate
 from equity_jax.keys import generator, key
+from equity_jax.nouns import Method, Model, Task
 from equity_jax.train.plan import Job, Plan
 from equity_jax.train.step import optimizer
 from equity_jax.train.stopping import Stopping
 from equity_jax.train.stopping import start as fresh_stopping
 from equity_jax.train.sweep import Lane
-from equity_jax.types import Batch, Hyper, Method, Model, PyTree, State, Task
+from equity_jax.types import Batch, Hyper, PyTree, State
 
 
 class Weights(NamedTuple):

@@ -1,6 +1,7 @@
 """The host's part: levels of jobs, chunks of lanes, segments of steps, checkpoints."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from typing import Any, NamedTuple
 
 import jax
@@ -10,22 +11,12 @@ from tqdm import tqdm
 
 from equity_jax.config import Train
 from equity_jax.models import autoencoder
+from equity_jax.nouns import Method, Model, Scheme, Task
 from equity_jax.train.checkpoint import Journal, pack, unpack
 from equity_jax.train.lanes import Lanes, Weights
 from equity_jax.train.plan import Job, Plan, Run, plan
 from equity_jax.train.sweep import Look, Program, make_program
-from equity_jax.types import (
-    TRAIN,
-    VALID,
-    Array,
-    Batch,
-    Dataset,
-    Method,
-    Model,
-    PyTree,
-    Scheme,
-    Task,
-)
+from equity_jax.types import TRAIN, VALID, Array, Batch, Dataset, PyTree
 
 
 class Fitted(NamedTuple):
@@ -69,12 +60,15 @@ def fit(
     methods: Mapping[str, Method],
     schemes: Mapping[str, Scheme],
     journal: Journal | None = None,
+    programs: dict[Any, Program] | None = None,
     quiet: bool = True,
 ) -> Fitted:
     """Fits every run and keeps each one's best parameters by its own validation rows.
 
     methods: made by `switch`, so that they share a loss; reconstruct: the task of
-    "autoencode" stages; journal: where finished chunks are saved and found again.
+    "autoencode" stages; journal: where finished chunks are saved and found again;
+    programs: a dict that keeps what was compiled, for the next fit of the same model,
+    methods, task and train to other rows.
 
     Example:
         >>> fitted = fit(model, dataset, [Run(0, "erm", "mixture", -1, 3e-3)], ...)
@@ -86,14 +80,20 @@ def fit(
     groups, reference = dataset.spec.groups, dataset.spec.reference
     home = groups.index(reference)
     seen = np.asarray(rows.group), np.asarray(valid.group)
-    chain = plan(runs, schemes, *seen, blocks, home)
+    observed = np.asarray(rows.mask).max(1) > 0
+    chain = plan(runs, schemes, *seen, blocks, observed, home)
     lanes = Lanes(rows, valid, chain, methods, task, train, len(groups), home)
     loss = next(iter(methods.values()))
     nets = {"task": (model, task), "autoencode": (autoencoder(model), reconstruct)}
     kinds = dict.fromkeys(_kind(job) for job in chain.jobs)
-    programs = {
-        k: make_program(nets[k[0]][0], loss, nets[k[0]][1], train, k[1]) for k in kinds
-    }
+    kept = {} if programs is None else programs
+    programs = {}
+    for kind in kinds:
+        net, goal = nets[kind[0]]
+        same = (net, loss, goal, astuple(train), kind[1])
+        if same not in kept:
+            kept[same] = make_program(net, loss, goal, train, kind[1])
+        programs[kind] = kept[same]
     sweep = Sweep(lanes, journal or Journal(None), train, quiet)
     for level, kind in dict.fromkeys((j.level, _kind(j)) for j in chain.jobs):
         jobs = [

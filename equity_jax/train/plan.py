@@ -11,7 +11,7 @@ import numpy as np
 
 from equity_jax.data.sampler import nested
 from equity_jax.keys import generator
-from equity_jax.types import Scheme, Stage
+from equity_jax.nouns import Scheme, Stage
 
 
 class Run(NamedTuple):
@@ -58,21 +58,23 @@ def plan(
     group: np.ndarray,
     valid: np.ndarray,
     blocks: np.ndarray,
+    observed: np.ndarray,
     reference: int,
 ) -> Plan:
     """Jobs of all runs over training rows with group int[N] and blocks int[N].
 
-    valid: int[V], the groups of the validation rows, which are never thinned.
+    valid: int[V], the groups of the validation rows, which are never thinned;
+    observed: bool[N], rows with a label: fractions are of the blocks that have some.
 
     A run with fraction f sees only f of its target's blocks (nested over f, drawn
     once per seed); other groups' rows stay.
 
     Example:
         >>> runs = [Run(0, "erm", s, 1, 1e-3) for s in ("full", "head_only")]
-        >>> len(plan(runs, schemes, group, valid, blocks, 0).jobs)
+        >>> len(plan(runs, schemes, group, valid, blocks, seen, 0).jobs)
         3
     """
-    masks = _Masks(group, valid, blocks, reference)
+    masks = _Masks((group, valid), blocks, observed, reference)
     jobs: dict[tuple, Job] = {}
     order: list[tuple] = []
     for run in runs:
@@ -100,10 +102,14 @@ class _Masks:
     """Row masks of stages, each kept once."""
 
     def __init__(
-        self, group: np.ndarray, valid: np.ndarray, blocks: np.ndarray, reference: int
+        self,
+        groups: tuple[np.ndarray, np.ndarray],
+        blocks: np.ndarray,
+        observed: np.ndarray,
+        reference: int,
     ):
-        self.group, self.group_valid, self.blocks = group, valid, blocks
-        self.reference = reference
+        self.group, self.group_valid = groups
+        self.blocks, self.observed, self.reference = blocks, observed, reference
         self.rows: list[np.ndarray] = []
         self.valid: list[np.ndarray] = []
         self.seen: dict[tuple, int] = {}
@@ -125,9 +131,10 @@ class _Masks:
 
     def _thin(self, rows: np.ndarray, run: Run) -> np.ndarray:
         own = self.group == run.target
-        if run.fraction >= 1 or not own.any():
+        seen = own & self.observed
+        if run.fraction >= 1 or not seen.any():
             return rows
         rng = generator(run.seed, "fraction", str(run.target))
         kept = np.zeros(len(rows), bool)
-        kept[own] = nested(self.blocks[own], run.fraction, rng)
+        kept[seen] = nested(self.blocks[seen], run.fraction, rng)
         return rows & (~own | kept)

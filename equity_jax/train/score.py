@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from equity_jax.nouns import Model
 from equity_jax.train.lanes import Weights
 from equity_jax.train.sweep import parallel
-from equity_jax.types import Array, Model, PyTree
+from equity_jax.types import Array, PyTree
 
 
 def score(

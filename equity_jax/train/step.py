@@ -7,19 +7,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from equity_jax.nouns import Method, Model, Task
 from equity_jax.schemes import csa_loss
-from equity_jax.types import (
-    Array,
-    Batch,
-    Counts,
-    Hyper,
-    Method,
-    Model,
-    Output,
-    PyTree,
-    State,
-    Task,
-)
+from equity_jax.types import Array, Batch, Counts, Hyper, Output, PyTree, State
 
 DRAW, OTHER, DROPOUT = 1, 2, 3  # what a run's key is folded with, by purpose
 
@@ -52,11 +42,13 @@ def make_step(
     def objective(params: PyTree, state: State, batch: Batch, hyper: Hyper, other: Any):
         key = jax.random.fold_in(jax.random.fold_in(state.key, DROPOUT), state.step)
         out, stats = model.apply(params, state.stats, batch.x, True, key)
-        value, aux = method.loss(state.aux, task, out, batch, hyper.strength)
+        once = remember(task, out, batch)
+        value, aux = method.loss(state.aux, once, out, batch, hyper.strength)
         if not align:
             return value, (stats, aux)
         out2, stats = model.apply(params, stats, other.x, True, key)
-        value2, aux = method.loss(aux, task, out2, other, hyper.strength)
+        once = remember(task, out2, other)
+        value2, aux = method.loss(aux, once, out2, other, hyper.strength)
         pairs = _pairs(task, out, batch, out2, other)
         return (1 - align) * 0.5 * (value + value2) + align * pairs, (stats, aux)
 
@@ -75,6 +67,21 @@ def make_step(
         return new, {"loss": value}
 
     return init, step
+
+
+def remember(task: Task, out: Output, batch: Batch) -> Task:
+    """The task with the nll of these logits computed once, for all that ask for it.
+
+    `switch` traces every method; without this each would differentiate its own nll,
+    the dearest part of a count model's step.
+    """
+    values = task.nll(out.logits, batch.y)
+
+    def nll(logits: Array, y: Any) -> Array:
+        same = logits is out.logits and y is batch.y
+        return values if same else task.nll(logits, y)
+
+    return task._replace(nll=nll)
 
 
 def _pairs(task: Task, out: Output, batch: Batch, out2: Output, other: Batch) -> Array:

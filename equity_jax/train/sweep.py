@@ -14,9 +14,10 @@ from jax.sharding import AxisType, PartitionSpec
 
 from equity_jax.config import Train
 from equity_jax.data.sampler import draw
+from equity_jax.nouns import Method, Model, Task
 from equity_jax.train.step import DRAW, OTHER, evaluate, make_step, optimizer
 from equity_jax.train.stopping import Stopping, look, pick
-from equity_jax.types import Array, Batch, Hyper, Method, Model, PyTree, State, Task
+from equity_jax.types import Array, Batch, Hyper, PyTree, State
 
 
 class Lane(NamedTuple):

@@ -8,18 +8,11 @@ import numpy as np
 import pandas as pd
 
 from equity_jax.config import Data
+from equity_jax.nouns import Model, Task
 from equity_jax.predictive import burden_probability, forecast, quantiles
 from equity_jax.systems import System, stitch
 from equity_jax.train import Weights, score
-from equity_jax.types import (
-    SPLITS,
-    Counted,
-    Dataset,
-    Model,
-    Predictions,
-    Ratio,
-    Task,
-)
+from equity_jax.types import SPLITS, Counted, Dataset, Predictions, Ratio
 
 LEVEL = 0.9  # of predictive intervals
 

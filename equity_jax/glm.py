@@ -1,0 +1,218 @@
+"""Generalized linear models as one pure program, to be jitted and vmapped.
+
+    minimize  sum_i w_i nll(x_i' coef + intercept + offset_i, y_i) + l2/2 |coef|^2
+
+by Newton's method: x'Wx is formed a chunk of rows at a time, while the chunk lies in
+the cache, with the curvature of every row's likelihood from jax. The precision is that
+of the arrays given; `equity_jax.solvers.glm` calls this in float64.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from equity_jax.counts import LOG_MU
+from equity_jax.families import GLM, Layout, Rows, shared
+from equity_jax.minimize import newton_by
+from equity_jax.types import Array, Counted
+
+CHUNK = 2048
+
+
+def fit(
+    rows: Rows,
+    l2: Array | float,
+    lay: Layout,
+    *,
+    start: Array | None = None,
+    cluster: Array | None = None,
+    clusters: int = 0,
+    steps: int = 100,
+) -> tuple[GLM, Array]:
+    """Newton on all rows; returns the model and its parameters as one float[P].
+
+    l2: penalty on half the squared coefficients; cluster: int[N] in 0..clusters-1 for
+    the sandwich; start: float[P], default a least-squares fit of log counts.
+
+    Example: `jax.vmap(lambda r: fit(r, 0.0, layout("negbin", 5, 1, True)))(rows)` fits
+    as many models as `rows` has leading entries.
+    """
+    total = rows.weight.sum()
+    first = _start(rows, lay) if start is None else start
+
+    def evaluate(at: Array) -> tuple[Array, Array, Array]:
+        parts = _data(at, rows, lay), _penalty(at, l2, lay)
+        return jax.tree.map(lambda a, b: (a + b) / total, *parts)
+
+    best = newton_by(evaluate, first, steps=steps, tolerance=_tolerance(first))
+    bread = _inverse(best.hessian * total, lay)
+    robust = None
+    if cluster is not None:
+        sums = jax.ops.segment_sum(_scores(best.params, rows, lay), cluster, clusters)
+        robust = bread @ (sums.T @ sums) @ bread * (clusters / max(clusters - 1, 1))
+    plain = penalty(best.params, l2, lay) - best.value * total
+    return lay.unpack(best, plain, bread, robust), best.params
+
+
+def _tolerance(at: Array) -> float:
+    # the covariance is taken one step before the end: its error is then about 1e-5
+    return 1e-11 if at.dtype == jnp.float64 else 1e-6
+
+
+def objective(at: Array, rows: Rows, l2: Array | float, lay: Layout) -> Array:
+    """The sum that `fit` minimizes, at parameters float[P]; all rows at once.
+
+    Example: `jax.grad(objective)(at, rows, l2, lay)` is 0 at the optimum.
+    """
+    logits = lay.logits(at, lay.design(rows.x), rows.offset)
+    value = lay.family.nll(logits, rows.y) @ rows.weight
+    if rows.tail is not None:
+        value = value + shared(lay.split(at)[1], rows.tail)
+    return value + penalty(at, l2, lay)
+
+
+def penalty(at: Array, l2: Array | float, lay: Layout) -> Array:
+    """Half of l2 times the squared coefficients, without intercept and constants.
+
+    Example: `penalty(jnp.array([3.0, 1.0]), 2.0, lay)` is 9 with one feature.
+    """
+    theta, _ = lay.split(at)
+    cut = lay.width - lay.intercept
+    # classes: a constant added to all changes nothing, so their sum is held at 0
+    free = jnp.sum(theta.sum(0) ** 2) if lay.outputs > 1 else 0.0
+    return 0.5 * l2 * jnp.sum(theta[:, :cut] ** 2) + 0.5 * free
+
+
+Sums = tuple[Array, Array, Array]  # value, gradient float[P], Hessian float[P, P]
+
+
+def _data(at: Array, rows: Rows, lay: Layout) -> Sums:
+    """Sums over rows of the negative log-likelihood and its derivatives."""
+    n = len(rows.weight)
+    chunks = -(-n // CHUNK)
+    size = -(-n // chunks)
+    table = rows._replace(tail=None)
+
+    def add(i: Array, sums: Sums) -> Sums:
+        first = jnp.minimum(i * size, n - size)
+        part = jax.tree.map(lambda a: lax.dynamic_slice_in_dim(a, first, size), table)
+        fresh = first + jnp.arange(size) >= i * size  # the last chunk may overlap
+        part = part._replace(weight=jnp.where(fresh, part.weight, 0))
+        return jax.tree.map(jnp.add, sums, _chunk(at, part, lay))
+
+    if n == size:
+        sums = _chunk(at, table, lay)
+    else:
+        zero = tuple(jnp.zeros((at.size,) * d, at.dtype) for d in range(3))
+        sums = lax.fori_loop(0, chunks, add, zero)
+    if rows.tail is None:
+        return sums
+    return jax.tree.map(jnp.add, sums, _tail(at, rows.tail, lay))
+
+
+def _chunk(at: Array, rows: Rows, lay: Layout) -> Sums:
+    design = lay.design(rows.x)
+    logits = lay.logits(at, design, rows.offset)
+    nll, slope, curve = _derivatives(lay.family.nll, logits, rows.y)
+    weight, m = rows.weight[:, None], lay.outputs
+    slope = slope * weight
+    curve = [c * weight for c in curve]  # [o]: float[N, M + E]
+    gradient = jnp.concatenate([(slope[:, :m].T @ design).ravel(), slope[:, m:].sum(0)])
+    blocks = []
+    for o in range(m):
+        inner = [design.T @ (design * curve[o][:, p, None]) for p in range(m)]
+        blocks.append([*inner, design.T @ curve[o][:, m:]])
+    if lay.family.constants:
+        side = [jnp.stack([c[:, p] @ design for c in curve[m:]]) for p in range(m)]
+        blocks.append([*side, jnp.stack([c[:, m:].sum(0) for c in curve[m:]])])
+    else:
+        blocks = [row[:m] for row in blocks]
+    return nll @ rows.weight, gradient, jnp.block(blocks)
+
+
+def _derivatives(
+    nll: Callable[[Array, Any], Array], logits: Array, y: Any
+) -> tuple[Array, Array, list[Array]]:
+    """Value float[N], gradient float[N, O] and columns of the Hessian, of each row."""
+    value, pull = jax.vjp(lambda z: nll(z, y), logits)
+    slope = jax.grad(lambda z: nll(z, y).sum())
+    columns = []
+    for o in range(logits.shape[1]):
+        basis = jnp.zeros_like(logits).at[:, o].set(1)
+        columns.append(jax.jvp(slope, (logits,), (basis,))[1])
+    return value, pull(jnp.ones_like(value))[0], columns
+
+
+def _tail(at: Array, tail: Array, lay: Layout) -> Sums:
+    cut = lay.outputs * lay.width
+    _, constants = lay.split(at)
+    if not constants.size:
+        flat = jnp.zeros_like(at)
+        return shared(constants, tail), flat, jnp.zeros((at.size,) * 2, at.dtype)
+    value, gradient = jax.value_and_grad(shared)(constants, tail)
+    hessian = jax.hessian(shared)(constants, tail)
+    return value, jnp.pad(gradient, (cut, 0)), jnp.pad(hessian, ((cut, 0), (cut, 0)))
+
+
+def _penalty(at: Array, l2: Array | float, lay: Layout) -> Sums:
+    hessian = jax.hessian(penalty)(at, l2, lay)
+    return penalty(at, l2, lay), hessian @ at, hessian
+
+
+def _inverse(hessian: Array, lay: Layout) -> Array:
+    """Covariance; directions that the data do not determine get NaN or huge values."""
+    tiny = jnp.finfo(hessian.dtype).tiny
+    scale = jnp.sqrt(jnp.maximum(jnp.diagonal(hessian), tiny))
+    outer = scale[:, None] * scale[None, :]
+    inverse = jnp.linalg.inv(hessian / outer) / outer
+    if lay.outputs == 1:
+        return inverse
+    keep = jnp.eye(lay.outputs) - 1 / lay.outputs
+    project = jnp.kron(keep, jnp.eye(lay.width))
+    return project @ inverse @ project
+
+
+def _scores(at: Array, rows: Rows, lay: Layout) -> Array:
+    """Gradient of each row's weighted negative log-likelihood, float[N, P]."""
+    y = rows.y
+    if rows.tail is not None:  # the part that `tail` sums over rows belongs to each
+        y = Counted(y, y, jnp.ones_like(y), jnp.zeros_like(y))
+    design = lay.design(rows.x)
+    logits = lay.logits(at, design, rows.offset)
+    slope = (
+        jax.grad(lambda z: lay.family.nll(z, y).sum())(logits) * rows.weight[:, None]
+    )
+    m = lay.outputs
+    parts = [slope[:, o, None] * design for o in range(m)]
+    return jnp.concatenate([*parts, slope[:, m:]], 1)
+
+
+def _start(rows: Rows, lay: Layout) -> Array:
+    """Zeros; for counts, weighted least squares of the log counts."""
+    zeros = jnp.zeros(lay.size, rows.x.dtype)
+    if not lay.family.count:
+        return zeros
+    if isinstance(rows.y, Counted):
+        seen = (rows.y.exposure > 0) & (rows.weight > 0)
+        y = jnp.where(seen, (rows.y.low + rows.y.high) / 2, 0.0)
+        base = rows.offset + jnp.log(jnp.where(seen, rows.y.exposure, 1.0))
+    else:
+        seen, y, base = rows.weight > 0, rows.y, rows.offset
+    design = lay.design(rows.x)
+    weight = jnp.where(seen, rows.weight * (y + 0.5), 0.0)
+    if lay.family.constants:
+        weight = weight / (1 + (y + 0.5) * 0.3)
+    normal = design.T @ (design * weight[:, None])
+    ridge = 1e-6 * jnp.trace(normal) / lay.width * jnp.eye(lay.width)
+    target = design.T @ (weight * (jnp.log(y + 0.5) - base))
+    theta = jnp.linalg.solve(normal + ridge, target)
+    at = zeros.at[: lay.width].set(theta)
+    if not lay.family.constants:
+        return at
+    mu = jnp.exp(jnp.clip(design @ theta + base, *LOG_MU))
+    excess = jnp.sum(jnp.where(seen, rows.weight * ((y - mu) ** 2 / mu - 1), 0.0))
+    alpha = excess / jnp.sum(jnp.where(seen, rows.weight * mu, 0.0))
+    return at.at[lay.width].set(jnp.log(jnp.clip(alpha, 0.01, 3.0)))

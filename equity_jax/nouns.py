@@ -1,0 +1,86 @@
+"""The nouns of the shelves: NamedTuples of pure functions. Letters as in types.py."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from equity_jax.types import Array, Output, Path, PyTree
+
+
+class Task(NamedTuple):
+    """What `y` means. Pure functions; the Method reduces what `nll` returns.
+
+    nll:      (logits float[B, O], y) -> float[B, K], one value per example, unmasked
+    predict:  (logits, y) -> float[B, C]: probabilities; for counts the expected share
+    class_of: y -> int[B, K] in 0..C-1, or -1 where the class cannot be decided
+    start:    (y, mask float[N, K]) -> float[O], the best logits that ignore x: where a
+              fresh head's bias begins
+    outputs:  logits that depend on x; constants: free logits that do not (dispersion)
+    """
+
+    name: str
+    outputs: int
+    constants: int
+    classes: int
+    nll: Callable[..., Array]
+    predict: Callable[..., Array]
+    class_of: Callable[..., Array]
+    start: Callable[..., Array] | None = None
+
+
+class Method(NamedTuple):
+    """How rows and errors are weighed: pure functions, as in optax.
+
+    sample: Counts -> float[C + 1, G + 1], draw rates (None: as found). A rate of r >= 1
+            draws a row r times as often; r < 1 keeps that share of the cell's rows,
+            chosen once per seed. The last slots are "class undecided", "not recorded".
+    init:   Counts -> aux, what the method remembers (arrays)
+    loss:   (aux, task, output, batch, strength) -> (scalar, aux)
+    """
+
+    sample: Callable[..., Any]
+    init: Callable[..., PyTree]
+    loss: Callable[..., tuple[Array, PyTree]]
+
+
+class Stage(NamedTuple):
+    """One fit of a scheme: whose rows, what is carried over, which leaves move.
+
+    rows:   (group int[N], target int, reference int) -> bool[N]
+    carry:  Path -> bool, leaves taken from the stage before (the first: none)
+    rate:   (Path, blocks) -> float, multiplies the learning rate; 0 freezes
+    steps:  share of train.steps
+    align:  weight of the CCSA loss against the reference group's rows (0: none)
+    objective: "task", or "autoencode" (denoising reconstruction of x)
+    """
+
+    rows: Callable[..., Array]
+    carry: Callable[[Path], bool]
+    rate: Callable[[Path, tuple[str, ...]], float]
+    steps: float = 1.0
+    align: float = 0.0
+    objective: str = "task"
+
+
+class Scheme(NamedTuple):
+    """A tuple of Stages, and who is fitted by it.
+
+    stages: for every group but the reference; home: for the reference group itself;
+    pooled: one run for all groups (target -1, stages only).
+    """
+
+    stages: tuple[Stage, ...]
+    home: tuple[Stage, ...] = ()
+    pooled: bool = False
+
+
+class Model(NamedTuple):
+    """x -> logits, features, as pure functions.
+
+    init:   (key, x float[B, ...]) -> (params, stats)
+    apply:  (params, stats, x, train, key) -> (Output, stats)
+    blocks: top-level names of params, shallow to deep; the last is "head"
+    """
+
+    init: Callable[..., tuple[PyTree, PyTree]]
+    apply: Callable[..., tuple[Output, PyTree]]
+    blocks: tuple[str, ...]

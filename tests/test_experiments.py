@@ -1,0 +1,112 @@
+"""Every experiment runs in its smoke form, ends whole, resumes, and refuses bad input."""
+
+import importlib
+import os
+import pkgutil
+import signal
+import subprocess
+import sys
+import time
+
+import experiments
+import pytest
+from equity_jax.store import FILES
+from experiments.launch import launch
+
+STUDIES = [
+    module.name
+    for module in pkgutil.iter_modules(experiments.__path__)
+    if hasattr(importlib.import_module(f"experiments.{module.name}"), "main_config")
+]
+COMMAND = [sys.executable, "-m", "experiments.deaths_transfer", "--smoke", "--quiet"]
+
+
+def command(workdir, *more):
+    environment = dict(os.environ)
+    environment["JAX_COMPILATION_CACHE_DIR"] = os.environ.get(
+        "EQUITY_JAX_CACHE", ""
+    ) or (os.path.join(os.path.dirname(os.path.dirname(__file__)), ".jax_cache"))
+    argv = [*COMMAND, f"--workdir={workdir}", *more]
+    return subprocess.Popen(argv, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A finished smoke run of the deaths study."""
+    workdir = tmp_path_factory.mktemp("runs") / "whole"
+    finish(command(workdir))
+    return workdir
+
+
+def test_the_studies_are_found():
+    assert "deaths_transfer" in STUDIES
+
+
+@pytest.mark.parametrize("name", [s for s in STUDIES if s != "deaths_transfer"])
+def test_smoke(name, tmp_path):
+    module = importlib.import_module(f"experiments.{name}")
+    argv = [name, f"--workdir={tmp_path / 'run'}", "--smoke", "--quiet"]
+    with pytest.raises(SystemExit) as stop:
+        launch(module.main_config, module.smoke, module.study, argv)
+    assert stop.value.code == 0
+
+
+def test_a_run_leaves_every_fixed_file(whole):
+    for name in (*FILES, "DONE", "figures", "checkpoints"):
+        assert (whole / name).exists(), name
+    text = (whole / "report.html").read_text()
+    assert "SIMULATED" in text and "http" not in text.replace("http-equiv", "")
+    assert not list((whole / "checkpoints").glob("part_*"))
+
+
+def test_again_does_nothing_new(whole):
+    before = {p: p.stat().st_mtime_ns for p in whole.rglob("*") if p.is_file()}
+    finish(command(whole))
+    assert before == {p: p.stat().st_mtime_ns for p in whole.rglob("*") if p.is_file()}
+
+
+def test_killed_and_started_again_gives_the_same_bytes(whole, tmp_path):
+    workdir = tmp_path / "killed"
+    process = command(workdir, "--config.train.save_seconds=0")
+    deadline = time.monotonic() + 200
+    while not list(workdir.glob("checkpoints/part_00001")):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (workdir / "DONE").exists()
+    finish(command(workdir, "--config.train.save_seconds=0"))
+    for name in ("audit.csv", "predictions.csv", "predictions.npz", "runs.csv"):
+        assert (workdir / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--config.train.methods=erm,magic"], "unknown method 'magic'; known: "),
+        (["--config.train.schemes=mixture,magic"], "unknown scheme 'magic'"),
+        (["--config.model.name=oracle"], "unknown model 'oracle'"),
+        (["--config.data.name=nothing"], "unknown dataset 'nothing'"),
+        (["--config.train.step=5"], "config.train.step is no field of the config"),
+        (["--config.train.steps=-5"], "--config.train.steps"),
+        (["--config.train.steps=five"], "steps"),
+        (["--config.data.source=/no/such/file.csv"], "/no/such/file.csv"),
+        (["--config.data.source=."], "."),
+        (["--nonsense=1"], "nonsense"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(flags, words, tmp_path, capsys):
+    module = importlib.import_module("experiments.deaths_transfer")
+    argv = ["x", f"--workdir={tmp_path / 'run'}", "--smoke", *flags]
+    with pytest.raises(SystemExit) as stop:
+        launch(module.main_config, module.smoke, module.study, argv)
+    errors = capsys.readouterr().err.strip()
+    assert stop.value.code == 2, errors
+    assert words in errors and "\n" not in errors
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,255 @@
+"""Optima, likelihoods and covariances against statsmodels and scikit-learn."""
+
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+from sklearn.linear_model import LogisticRegression
+
+from equity_jax.solvers import Rows, fit, glm, layout, lbfgs, newton, path
+from equity_jax.tasks import TASKS
+from equity_jax.types import Counted, InputError
+
+RNG = np.random.default_rng(0)
+N, F = 1500, 5
+X = RNG.normal(size=(N, F))
+ETA = X @ RNG.normal(size=F) * 0.3
+CLUSTER = np.arange(N) // 6
+BINARY = (RNG.random(N) < 1 / (1 + np.exp(-ETA - 0.5))).astype(float)
+COUNT = RNG.poisson(np.exp(ETA + 2) * RNG.gamma(2, 0.5, N)).astype(float)
+CLASS = np.argmax(RNG.gumbel(size=(N, 3)) + np.stack([ETA, -ETA, 0 * ETA], 1), 1)
+OFFSET = RNG.normal(size=N) * 0.5
+DESIGN = sm.add_constant(X)
+
+
+def reference(family):
+    if family == "logistic":
+        return sm.Logit(BINARY, DESIGN, offset=OFFSET)
+    if family == "poisson":
+        return sm.Poisson(COUNT, DESIGN, offset=OFFSET)
+    return sm.NegativeBinomial(COUNT, DESIGN, offset=OFFSET)
+
+
+def peer(model, **options):
+    """statsmodels' optimum: BFGS, polished by Newton."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its overflows on the way, not ours
+        near = model.fit(disp=0, maxiter=500, method="bfgs", gtol=1e-6)
+        more = {"disp": 0, "method": "newton", "tol": 1e-12, "maxiter": 100}
+        return model.fit(near.params, **more, **options)
+
+
+def rosenbrock(p):
+    return (1 - p["a"]) ** 2 + 100 * (p["b"] - p["a"] ** 2) ** 2
+
+
+@pytest.mark.parametrize("family", ["logistic", "poisson", "negbin"])
+def test_glm_reaches_the_statsmodels_optimum(family):
+    y = BINARY if family == "logistic" else COUNT
+    got = glm(X, y, family=family, offset=OFFSET, cluster=CLUSTER)
+    groups = {"groups": CLUSTER, "use_correction": False, "df_correction": False}
+    plain = peer(reference(family))
+    robust = peer(reference(family), cov_type="cluster", cov_kwds=groups)
+    want = plain.params
+    np.testing.assert_allclose(got.coef[0], want[1 : F + 1], atol=1e-6)
+    np.testing.assert_allclose(got.intercept, want[:1], atol=1e-6)
+    assert abs(got.log_likelihood - plain.llf) / N < 1e-8
+    assert got.converged and got.gradient_norm < 1e-9
+    order = [*range(1, F + 1), 0, *range(F + 1, len(want))]
+    if family == "negbin":
+        np.testing.assert_allclose(got.dispersion, want[F + 1 :], rtol=1e-5)
+        order = order[: F + 1]  # statsmodels has alpha where we have log alpha
+    k, c = len(order), CLUSTER[-1] + 1
+    ours, theirs = got.covariance[:k, :k], plain.cov_params()
+    np.testing.assert_allclose(ours, theirs[np.ix_(order, order)], rtol=1e-3, atol=1e-7)
+    theirs = robust.cov_params()[np.ix_(order, order)] * c / (c - 1)
+    np.testing.assert_allclose(got.robust[:k, :k], theirs, rtol=1e-3, atol=1e-7)
+
+
+def test_counted_rows_give_the_same_fit():
+    y = Counted(COUNT, COUNT, np.exp(OFFSET), np.zeros(N))
+    want = glm(X, COUNT, family="negbin", offset=OFFSET, cluster=CLUSTER)
+    got = glm(X, y, family="negbin", cluster=CLUSTER)
+    for a, b in zip(got[:6], want[:6], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("how", ["interval", "truncated"])
+def test_hidden_counts_are_recovered_and_the_hessian_is_right(how):
+    hidden = (COUNT > 0) & (COUNT < 10)
+    low, high = np.where(hidden, 1, COUNT), np.where(hidden, 9, COUNT)
+    y = Counted(low, high, np.exp(OFFSET), np.zeros(N))
+    x, keep = X, np.ones(N, bool)
+    if how == "truncated":
+        keep = ~hidden
+        y = Counted(*(a[keep] for a in y))._replace(truncated=np.ones(keep.sum()))
+        x = X[keep]
+    got = glm(x, y, family="negbin")
+    full = glm(X, COUNT, family="negbin", offset=OFFSET)
+    error = np.abs(got.coef - full.coef)[0] / np.sqrt(np.diag(got.covariance))[:F]
+    assert hidden.mean() > 0.5 and got.converged
+    assert (error < 3).all(), error
+    task = TASKS.get("count")
+
+    def loss(at):
+        eta = x @ at[:F] + at[F]
+        logits = jnp.stack([eta, jnp.full(len(x), at[F + 1])], 1)
+        return task.nll(logits, Counted(*(a[:, None] for a in y))).sum()
+
+    at = np.concatenate([got.coef[0], got.intercept, got.constants])
+    moves = 1e-4 * np.eye(len(at))
+    with jax.enable_x64(True):
+        slope = jax.jit(jax.grad(loss))
+        assert np.abs(slope(at)).max() < 1e-6
+        rows = [(slope(at + m) - slope(at - m)) / 2e-4 for m in moves]
+    inverse = np.linalg.inv(rows)
+    np.testing.assert_allclose(got.covariance, inverse, rtol=1e-3, atol=1e-8)
+
+
+def test_penalty_weights_and_classes_agree_with_scikit_learn():
+    weight = RNG.integers(0, 3, N).astype(float)
+    got = glm(X, BINARY, weight=weight, l2=2.0)
+    options = {"solver": "newton-cholesky", "tol": 1e-12, "max_iter": 200}
+    want = LogisticRegression(C=0.5, **options).fit(X, BINARY, weight)
+    np.testing.assert_allclose(got.coef, want.coef_, atol=1e-6)
+    repeated = glm(
+        np.repeat(X, weight.astype(int), 0), np.repeat(BINARY, weight.astype(int))
+    )
+    np.testing.assert_allclose(
+        glm(X, BINARY, weight=weight).covariance, repeated.covariance, rtol=1e-8
+    )
+    got = glm(X, CLASS, family="multinomial", l2=2.0)
+    want = LogisticRegression(C=0.5, solver="lbfgs", tol=1e-9, max_iter=2000)
+    want.fit(X, CLASS)
+    np.testing.assert_allclose(got.coef, want.coef_, atol=1e-6)
+    np.testing.assert_allclose(
+        np.diff(got.intercept), np.diff(want.intercept_), atol=1e-6
+    )
+
+
+def test_a_long_table_takes_the_chunked_road_to_the_same_place():
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(75_001, 2))
+    y = rng.poisson(np.exp(0.3 * x[:, 0] + 1) * rng.gamma(3, 1 / 3, 75_001))
+    y = y.astype(float)
+    got = glm(x, y, family="negbin")
+    want = peer(sm.NegativeBinomial(y, sm.add_constant(x)))
+    np.testing.assert_allclose(got.coef[0], want.params[1:3], atol=1e-6)
+    assert abs(got.log_likelihood - want.llf) / len(x) < 1e-8
+    assert got.gradient_norm < 1e-9
+
+
+def test_a_category_without_rows_and_a_model_without_intercept():
+    dummies = np.eye(4)[RNG.integers(0, 3, N)]
+    got = glm(dummies, COUNT, family="poisson", intercept=False)
+    means = [COUNT[dummies[:, i] == 1].mean() for i in range(3)]
+    np.testing.assert_allclose(got.coef[0, :3], np.log(means), rtol=1e-9)
+    assert (got.intercept == 0).all() and np.isfinite(got.coef).all()
+
+
+@pytest.mark.parametrize("solver", ["newton", "lbfgs"])
+@pytest.mark.parametrize("family", ["logistic", "multinomial"])
+def test_path_equals_fits_one_by_one(solver, family):
+    y = BINARY if family == "logistic" else CLASS
+    l2s = [0.1, 30.0, 3.0]
+    got = path(X, y, l2s, family=family, solver=solver, tolerance=1e-8)
+    assert got.coef.shape == (3, 1 if family == "logistic" else 3, F)
+    assert got.converged.all()
+    for i, l2 in enumerate(l2s):
+        want = glm(X, y, family=family, l2=l2)
+        np.testing.assert_allclose(got.coef[i], want.coef, atol=2e-6)
+        assert abs(got.log_likelihood[i] - want.log_likelihood) / N < 1e-8
+    single = path(X, y, l2s, family=family, solver=solver, dtype=np.float32)
+    assert single.coef.dtype == np.float32
+    np.testing.assert_allclose(single.coef, got.coef, atol=2e-3)
+
+
+def test_fits_vmap():
+    lay = layout("poisson", F, 1, True)
+    rows = Rows(*(np.stack([a, a]) for a in (X, COUNT, OFFSET)), np.ones((2, N)))
+    rows.weight[1, : N // 2] = 0
+    with jax.enable_x64(True):
+        made, _ = jax.jit(jax.vmap(lambda r: fit(r, 0.0, lay)))(rows)
+    for i, keep in enumerate([slice(None), slice(N // 2, None)]):
+        want = glm(X[keep], COUNT[keep], family="poisson", offset=OFFSET[keep])
+        np.testing.assert_allclose(made.coef[i], want.coef, atol=1e-8)
+
+
+@pytest.mark.parametrize("minimize", [newton, lbfgs])
+def test_minimizers_on_a_curved_valley(minimize):
+    starts = {"a": jnp.array([-1.2, 2.0, 1.0]), "b": jnp.array([1.0, -3.0, 1.0])}
+    found = jax.jit(jax.vmap(lambda p: minimize(rosenbrock, p)))(starts)
+    assert found.converged.all()
+    np.testing.assert_allclose(found.params["a"], 1.0, atol=2e-3)
+    with jax.enable_x64(True):
+        start = {"a": jnp.array(-1.2), "b": jnp.array(1.0)}
+        exact = minimize(rosenbrock, start)
+        np.testing.assert_allclose(exact.params["b"], 1.0, atol=1e-8)
+        short = minimize(rosenbrock, start, steps=3)
+        assert not short.converged and short.iterations == 3
+
+
+def test_bad_rows_are_refused():
+    cases = [
+        ({"family": "probit"}, BINARY, "unknown family 'probit'"),
+        ({"family": "poisson"}, COUNT + 0.5, "whole number"),
+        ({"family": "logistic"}, COUNT, r"expected a number in \[0, 1\]"),
+        ({}, BINARY[:-1], "y has shape"),
+        ({"weight": np.full(N, np.nan)}, BINARY, "weight is not finite in row 0"),
+        ({}, Counted(COUNT, COUNT, COUNT, COUNT), "cannot read intervals"),
+    ]
+    for options, y, message in cases:
+        with pytest.raises(InputError, match=message):
+            glm(X, y, **options)
+    with pytest.raises(InputError, match="path solver"):
+        path(X, BINARY, [1.0], solver="sgd")
+
+
+def monthly(real):
+    """Published region rows of the monthly table as (design, COVID-19, total)."""
+    name = "tpcp-uiv5_layout14_bymonth_2020_2021.csv.gz"
+    table = pd.read_csv(real / "deaths" / name, dtype=str)
+    table = table[table["HHS Region"] != "United States"]
+    table = table.dropna(subset=["COVID-19 Deaths", "Total Deaths"])
+    columns = [
+        "HHS Region",
+        "Race and Hispanic Origin Group",
+        "Age Group",
+        "Start Date",
+    ]
+    dummies = pd.get_dummies(table[columns], drop_first=True).to_numpy(float)
+    y, total = (table[c].astype(float) for c in ("COVID-19 Deaths", "Total Deaths"))
+    # a month without one COVID-19 death has its best coefficient at minus infinity
+    some = y.groupby(table["Start Date"]).transform("sum") > 0
+    keep = ((total > 0) & some).to_numpy()
+    dummies = dummies[keep]
+    used = dummies.any(0)
+    return dummies[:, used], y.to_numpy()[keep], total.to_numpy()[keep]
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("family", ["poisson", "negbin"])
+def test_linear_model_reaches_the_statsmodels_optimum_on_the_real_table(real, family):
+    x, y, total = monthly(real)
+    rows = Counted(y, y, total, np.zeros(len(y)))
+    got = glm(x, rows, family=family)
+    kinds = {"poisson": sm.Poisson, "negbin": sm.NegativeBinomial}
+    model = kinds[family](y, sm.add_constant(x), exposure=total)
+    want = peer(model)
+    gap = (got.log_likelihood - want.llf) / len(y)
+    print(f"{family}: {len(y)} rows, log-likelihood per row ours - theirs {gap:.2e}")
+    assert got.converged
+    assert gap > -1e-5
+    assert gap < 1e-5 or not want.mle_retvals["converged"]
+    # the very likelihood that networks are trained with, in float32
+    task = TASKS.get(f"count(0.1, {family!r})")
+    eta = x @ got.coef[0] + got.intercept[0]
+    columns = [eta, *(np.full(len(y), c) for c in got.constants)]
+    logits = np.stack(columns, 1).astype(np.float32)
+    small = Counted(*(a[:, None].astype(np.float32) for a in rows))
+    nll = np.asarray(task.nll(logits, small), np.float64)
+    assert abs(-nll.sum() - got.log_likelihood) < 1e-5 * len(y)
