@@ -35,7 +35,8 @@ __all__ = [
     "run",
     "sweep",
 ]
-LAZY = {"audit": "equity_jax.audit", "fit": "equity_jax.train", "run": "equity_jax.run"}
+# audit and run are modules that answer calls (see face.py).
+LAZY = {"audit": "audit", "run": "run", "fit": "train"}
 
 
 def __getattr__(name: str) -> Any:
@@ -43,7 +44,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'equity_jax' has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(LAZY[name]), name)
+    module = importlib.import_module(f"equity_jax.{LAZY[name]}")
+    return getattr(module, name) if name == "fit" else module
 
 
 def load(name: str = "deaths", source: str = "", **fields: Any) -> "Dataset":

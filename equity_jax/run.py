@@ -11,6 +11,7 @@ from equity_jax.audit import AuditReport, against, audit
 from equity_jax.clock import compile_clock, phase
 from equity_jax.config import Config
 from equity_jax.data import DATASETS
+from equity_jax.face import answer_calls
 from equity_jax.methods import METHODS, switch
 from equity_jax.models import MODELS
 from equity_jax.nouns import Method, Scheme
@@ -198,13 +199,12 @@ def controls(dataset: Dataset, test: Predictions) -> Predictions:
 def comparisons(config: Config, schemes: set[str]) -> list[tuple[dict, dict]]:
     """Gain over mixture, over independent and over erm; thinned against thinned."""
     pairs = []
-    for base in (sys.POOLED, "alone"):
-        pairs += against(scheme=base) if base in schemes else []
-        for fraction in (f for f in config.train.fractions if f < 1):
-            end, other = sys.at("", fraction), sys.at(base, fraction)
-            thin = sorted(s for s in schemes if s.endswith(end) and s != other)
-            if other in schemes:
-                pairs += [({"scheme": s}, {"scheme": other}) for s in thin]
+    for fraction in sorted({1.0, *config.train.fractions}):
+        end = sys.at("", fraction)
+        mine = sorted(s for s in schemes if s.endswith(end) and ("@" in s) == bool(end))
+        for base in (sys.at(b, fraction) for b in (sys.POOLED, "alone")):
+            others = (s for s in mine if s != base and base in schemes)
+            pairs += [({"scheme": s}, {"scheme": base}) for s in others]
     return pairs + (against(method="erm") if "erm" in config.train.methods else [])
 
 
@@ -227,3 +227,6 @@ def plain_page(result: Result) -> None:
     section = Section("Who is served worse", list(spec.notes), tables, [])
     page = Page(result.store.config.name, spec.unit, spec.simulated, [section])
     write(page, result.store.path)
+
+
+answer_calls(__name__)

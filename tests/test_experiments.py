@@ -1,4 +1,4 @@
-"""Every experiment runs in its smoke form, ends whole, resumes, and refuses bad input."""
+"""Every experiment in its smoke form: ends whole, resumes, refuses bad input."""
 
 import importlib
 import os
@@ -8,8 +8,9 @@ import subprocess
 import sys
 import time
 
-import experiments
 import pytest
+
+import experiments
 from equity_jax.store import FILES
 from experiments.launch import launch
 

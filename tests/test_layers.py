@@ -18,8 +18,8 @@ SOURCES = sorted(
 TESTS = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "tests").glob("*.py"))
 
 FLOORS = {
-    1: "types nouns registry metrics solvers glm minimize config counts predictive keys "
-    "files clock",
+    1: "types nouns registry metrics solvers glm families minimize config counts "
+    "predictive keys files clock face",
     2: "data models methods schemes tasks audit store systems",
     3: "train",
     4: "forecasts results run",
@@ -28,7 +28,14 @@ FLOORS = {
 # Imports within one floor: a module split in two; run and its parts; launch.py, which
 # has the flags and exit codes that scripts share.
 BESIDE = {
+    ("solvers", "families"),
+    ("solvers", "glm"),
     ("solvers", "minimize"),
+    ("glm", "counts"),
+    ("glm", "families"),
+    ("glm", "minimize"),
+    ("families", "counts"),
+    ("families", "minimize"),
     ("predictive", "counts"),
     ("results", "forecasts"),
     ("run", "results"),

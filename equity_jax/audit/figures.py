@@ -135,22 +135,11 @@ def curves(
         axes.grid(color=RULE, linewidth=0.7)
         if log:
             style.log_ticks(axes, rows[x])
-    _scale(grid[0], table.value.to_numpy(float), nominal)
+    style.scale(grid[0], table.value.to_numpy(float), nominal)
     figure.supxlabel(xlabel, size=10, color=INK)
     figure.supylabel(ylabel, size=10, color=INK)
     style.legend(figure, grid[0], len(kinds))
     return figure
-
-
-def _scale(axes: Axes, values: np.ndarray, nominal: float | None) -> None:
-    """Limits from the values; a few far ones make the axis logarithmic outward."""
-    away = np.abs(values[np.isfinite(values)] - (nominal or 0.0))
-    if nominal is None or not away.any():
-        return
-    reach, usual = 1.6 * away.max(), float(np.median(away))
-    if nominal == 0 and usual > 0 and away.max() > 20 * usual:
-        axes.set_yscale("symlog", linthresh=usual, linscale=0.7)
-    axes.set_ylim(nominal - reach, nominal + reach)
 
 
 def _banded(axes: Axes, rows: pd.DataFrame, x: str, name: str, k: int) -> None:

@@ -145,25 +145,23 @@ def audit(
                 base, measure, sizes, rows, cells, level, resample_seeds
             )
             found += maker.records(moved, pairs)
-    meta = {
-        "attribute": attribute,
-        "reference": reference,
-        "target": target,
-        "split": split,
-        "unit": unit,
+    meta = base | {"reference": reference, "unit": unit, "seed": seed}
+    meta |= {"replicates": replicates, "level": level, "min_rows": min_rows}
+    meta |= {"min_blocks": min_blocks, "resample_seeds": resample_seeds}
+    meta |= _sizes(rows, cells, predictions)
+    return AuditReport(table.frame(found), meta)
+
+
+def _sizes(
+    rows: subjects.Rows, cells: Sequence[subjects.Cell], predictions: Predictions
+) -> dict[str, Any]:
+    return {
         "groups": list(rows.groups),
         "rows": len(rows.code),
         "blocks": rows.blocks,
         "systems": len(predictions.runs),
         "seeds": sorted({s for c in cells for s in c.seeds}),
-        "replicates": replicates,
-        "level": level,
-        "seed": seed,
-        "resample_seeds": resample_seeds,
-        "min_rows": min_rows,
-        "min_blocks": min_blocks,
     }
-    return AuditReport(table.frame(found), meta)
 
 
 def _check(p: Predictions, replicates: int, level: float) -> None:

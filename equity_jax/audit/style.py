@@ -121,6 +121,17 @@ def name_ends(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
         )  # fmt: skip
 
 
+def scale(axes: Axes, values: np.ndarray, nominal: float | None) -> None:
+    """Limits from the values; a few far ones make the axis logarithmic outward."""
+    away = np.abs(values[np.isfinite(values)] - (nominal or 0.0))
+    if nominal is None or not away.any():
+        return
+    reach, usual = 1.6 * away.max(), float(np.median(away))
+    if nominal == 0 and usual > 0 and away.max() > 20 * usual:
+        axes.set_yscale("symlog", linthresh=usual, linscale=0.7)
+    axes.set_ylim(nominal - reach, nominal + reach)
+
+
 def wrap(name: Hashable, width: int = 28) -> str:
     """A name on lines of at most `width` letters."""
     return "\n".join(textwrap.wrap(str(name), width, break_long_words=False))

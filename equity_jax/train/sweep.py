@@ -90,19 +90,12 @@ def make_program(
                 lambda s, _: advance(s, lane, rows), state, length=train.eval_every
             )
             state = pick(stop.stopped, state, new)
+            params, stats, at = state.params, state.stats, state.step
             seen = valid._replace(weight=lane.valid)
-            value = evaluate(model, task, state.params, state.stats, seen)
-            seen = Look(state.step, losses.mean(), value, ~stop.stopped)
-            stop = look(
-                stop,
-                state.params,
-                state.stats,
-                value,
-                state.step,
-                train.patience,
-                lane.budget,
-            )
-            return (state, stop), seen
+            value = evaluate(model, task, params, stats, seen)
+            seen = Look(at, losses.mean(), value, ~stop.stopped)
+            limits = train.patience, lane.budget
+            return (state, look(stop, params, stats, value, at, *limits)), seen
 
         return jax.lax.scan(
             interval, progress, length=train.segment // train.eval_every
