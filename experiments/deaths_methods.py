@@ -6,6 +6,7 @@ import pandas as pd
 from equity_jax.audit import NOT_ESTIMABLE, figures, view
 from equity_jax.audit.page import Section, Table
 from equity_jax.run import Result
+from equity_jax.types import TEST, VALID
 from experiments.page_parts import HEADLINE, picture, plain_method, short, wide
 
 
@@ -93,16 +94,9 @@ def not_estimable(result: Result) -> Section:
 
 def conduct(result: Result) -> Section:
     """Data, splits, rows left out, and how it was done."""
-    spec, dataset, config = (
-        result.dataset.spec,
-        result.dataset,
-        result.store.config,
-    )
+    spec, config = result.dataset.spec, result.store.config
     out = pd.DataFrame(spec.left_out).fillna(0).astype(int).T if spec.left_out else None
-    borrowed = {
-        "not recorded": int(np.sum(dataset.group == -1)),
-        **_without_own(result),
-    }
+    borrowed = _borrowed(result)
     text = [
         f"Data fingerprint {spec.fingerprint}. {len(result.choices.table)} runs:"
         f" {config.train.seeds} seeds × {len(config.train.methods)} methods ×"
@@ -111,7 +105,7 @@ def conduct(result: Result) -> Section:
         f"Intervals: {config.audit.level:.0%}, {config.audit.replicates} replicates"
         f" that resample {spec.unit}s, the same for all groups and systems. No"
         " significance is claimed across the many cells of these tables.",
-        "Rows scored by the mixture model for want of own parameters: "
+        "Validation and test rows scored by the mixture for want of own parameters: "
         + ", ".join(f"{name}: {n:,}" for name, n in borrowed.items())
         + ".",
         "Seconds so far: "
@@ -125,11 +119,11 @@ def conduct(result: Result) -> Section:
     return Section("How it was done", text, tables)
 
 
-def _without_own(result: Result) -> dict[str, int]:
-    dataset, names = result.dataset, result.dataset.spec.groups
+def _borrowed(result: Result) -> dict[str, int]:
+    """Validation and test rows scored by the mixture, for want of own parameters."""
+    dataset, names = result.dataset, dict(enumerate(result.dataset.spec.groups))
+    held = dataset.group[np.isin(dataset.split, (VALID, TEST))]
     fitted = set(result.choices.table["target"])
-    return {
-        names[code]: int(np.sum(dataset.group == code))
-        for code in range(len(names))
-        if code not in fitted
-    }
+    counts = {"not recorded": int(np.sum(held == -1))}
+    missing = (code for code in names if code not in fitted)
+    return counts | {names[c]: int(np.sum(held == c)) for c in missing}

@@ -8,9 +8,12 @@ import subprocess
 import sys
 import time
 
+import pandas as pd
 import pytest
 
 import experiments
+from equity_jax.config import Twin
+from equity_jax.data import simulate
 from equity_jax.store import FILES
 from experiments.launch import launch
 
@@ -111,3 +114,68 @@ def test_bad_input_is_one_line_and_leaves_nothing(flags, words, tmp_path, capsys
     assert stop.value.code == 2, errors
     assert words in errors and "\n" not in errors
     assert not (tmp_path / "run").exists()
+
+
+def wrong_column(table):
+    return table.rename(columns={"HHS Region": "Area"})
+
+
+def negative(table):
+    table.loc[3, "COVID-19 Deaths"] = "-4"
+    return table
+
+
+def above_total(table):
+    table.loc[5, ["COVID-19 Deaths", "Total Deaths"]] = ["50", "20"]
+    return table
+
+
+def duplicate(table):
+    return pd.concat([table, table.iloc[[7]]], ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (wrong_column, ["HHS Region"]),
+        (negative, ["line 5", "COVID-19 Deaths", "-4"]),
+        (above_total, ["line 7", "50", "20"]),
+        (duplicate, ["line 9", "again"]),
+        (lambda table: table.iloc[:0], ["only a header"]),
+    ],
+    ids=["column", "negative", "above total", "duplicate", "empty"],
+)
+def test_a_wrong_table_names_file_row_and_column(spoil, words, tmp_path, capsys):
+    table, _ = simulate.deaths(Twin(months=6))
+    path = tmp_path / "table.csv"
+    spoil(table).to_csv(path, index=False)
+    module = importlib.import_module("experiments.deaths_transfer")
+    argv = ["x", f"--workdir={tmp_path / 'run'}", f"--config.data.source={path}"]
+    with pytest.raises(SystemExit) as stop:
+        launch(module.main_config, module.smoke, module.study, argv)
+    errors = capsys.readouterr().err.strip()
+    assert stop.value.code == 2 and "\n" not in errors
+    assert "table.csv" in errors
+    for word in words:
+        assert word in errors, errors
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_empty_file_and_a_foreign_directory(tmp_path, capsys):
+    (tmp_path / "nothing.csv").touch()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+    module = importlib.import_module("experiments.deaths_transfer")
+    for workdir, source in (("run", tmp_path / "nothing.csv"), ("mine", "")):
+        argv = [
+            "x",
+            f"--workdir={tmp_path / workdir}",
+            f"--config.data.source={source}",
+        ]
+        with pytest.raises(SystemExit) as stop:
+            launch(module.main_config, module.smoke, module.study, argv)
+        assert stop.value.code == 2
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 2
+    assert "nothing.csv" in errors[0] and "not a run" in errors[1]
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.txt"]

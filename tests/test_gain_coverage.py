@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy.stats import binom
 
-from equity_jax.config import Data, Twin
+from equity_jax.config import Data
 from equity_jax.data import deaths, simulate
 from equity_jax.forecasts import judged
 from equity_jax.types import TEST
@@ -27,54 +27,55 @@ def table():
 
 
 @pytest.fixture(scope="module")
-def small():
-    return bench_of.make_bench(Twin(months=8, shift=0.5))
+def bench():
+    """One bench, of the shapes that all tests compile."""
+    return bench_of.make_bench(study.twins_of(None, None)[0])
 
 
-def test_a_draw_is_what_its_file_loads_as(small, tmp_path):
-    twin = small.config.data.twin
+def test_a_draw_is_what_its_file_loads_as(bench, tmp_path):
+    twin = bench.config.data.twin
     simulate.deaths(twin, draw=5)[0].to_csv(tmp_path / "five.csv", index=False)
     source = Data(source=str(tmp_path / "five.csv"))
-    loaded = deaths.load(source, recipe=small.first.recipe)
+    loaded = deaths.load(source, recipe=bench.first.recipe)
     rows = np.arange(len(loaded.x))
-    made = bench_of.redraw(small, 5, rows)
+    made = bench_of.redraw(bench, 5, rows)
     np.testing.assert_array_equal(made.x, loaded.x)
     for a, b in zip(made.y, loaded.y, strict=True):
         np.testing.assert_array_equal(a, b)
     for name in ("mask", "split", "id", "patient", "group"):
         np.testing.assert_array_equal(getattr(made, name), getattr(loaded, name))
-    some = bench_of.redraw(small, 5, rows[100:200])
+    some = bench_of.redraw(bench, 5, rows[100:200])
     np.testing.assert_array_equal(some.x, loaded.x[100:200])
-    assert not np.array_equal(made.x, small.first.x)  # it is another draw
+    assert not np.array_equal(made.x, bench.first.x)  # it is another draw
     hidden = (made.y.low == 1) & (made.y.high > 1)
     assert hidden.any() and made.spec.simulated
 
 
-def test_the_truth_is_the_audit_s_number_on_the_fresh_rows(small):
-    fresh = bench_of.fresh_rows(small, 3000)
+def test_the_truth_is_the_audit_s_number_on_the_fresh_rows(bench):
+    fresh = bench_of.fresh_rows(bench, 3000)
     draws, cells = fresh.x.shape[:2]
     assert draws * cells >= 3000 > (draws - 1) * cells
-    fits = bench_of.fit_both(small, small.first)
-    truth = bench_of.true_gain(small, fresh, fits)
-    rows = bench_of.tested(small.first)
-    some = small.first._replace(
+    fits = bench_of.fit_both(bench, bench.first)
+    truth = bench_of.true_gain(bench, fresh, fits)
+    rows = bench_of.tested(bench.first)
+    some = bench.first._replace(
         x=fresh.x[1],
         y=type(fresh.y)(*(a[1] for a in fresh.y)),
-        **{k: getattr(small.first, k)[rows] for k in ("mask", "id", "patient")},
-        attributes={k: v[rows] for k, v in small.first.attributes.items()},
-        split=small.first.split[rows],
+        **{k: getattr(bench.first, k)[rows] for k in ("mask", "id", "patient")},
+        attributes={k: v[rows] for k, v in bench.first.attributes.items()},
+        split=bench.first.split[rows],
     )
-    one = bench_of.true_gain(small, _only(fresh, 1), fits)
-    found = study.gain_interval(small, some, fits, 0).set_index("group")
+    one = bench_of.true_gain(bench, _only(fresh, 1), fits)
+    found = study.gain_interval(bench, some, fits, 0).set_index("group")
     for name, (value, _) in one.items():
         if found.status[name] == "OK":
             assert found.value[name] == pytest.approx(value, abs=1e-4)
     # stitched: the mixture for all rows on one side, each group's own on the other
     systems, params, stats = fits
-    logits = np.asarray(bench_of.logits_of(small.model, params, stats, some.x))
-    sides = judged(some, small.task, systems, logits, small.config.data)
+    logits = np.asarray(bench_of.logits_of(bench.model, params, stats, some.x))
+    sides = judged(some, bench.task, systems, logits, bench.config.data)
     num = sides.ratios["deviance"].num
-    for code, name in enumerate(small.first.spec.groups):
+    for code, name in enumerate(bench.first.spec.groups):
         gain = (num[1] - num[0])[fresh.group == code].mean()
         assert one[name][0] == pytest.approx(gain, abs=1e-4)
     assert all(np.isfinite(v).all() for v in truth.values())
@@ -87,34 +88,34 @@ def _only(fresh, draw):
     return fresh._replace(x=fresh.x[part], y=type(fresh.y)(*(a[part] for a in fresh.y)))
 
 
-def test_sampled_blocks_are_whole_fresh_blocks(small):
-    fresh = bench_of.fresh_rows(small, 3000)
-    some = bench_of.sample(small, fresh, 3)
-    rows = bench_of.tested(small.first)
-    sizes = pd.Series(small.first.patient[rows]).value_counts()
-    assert len(np.unique(some.patient)) == len(sizes) == 20  # two months, ten regions
+def test_sampled_blocks_are_whole_fresh_blocks(bench):
+    fresh = bench_of.fresh_rows(bench, 3000)
+    some = bench_of.sample(bench, fresh, 3)
+    rows = bench_of.tested(bench.first)
+    sizes = pd.Series(bench.first.patient[rows]).value_counts()
+    assert len(np.unique(some.patient)) == len(sizes) == 60  # six months, ten regions
     seen = set()
     for block in np.unique(some.patient):
         mine = some.patient == block
         where = set(
-            zip(some.attributes["period"][mine], some.attributes["region"][mine])
+            zip(*(some.attributes[k][mine] for k in ("period", "region")), strict=True)
         )
         assert len(where) == 1 and len(set(some.id[mine])) == mine.sum()
         assert mine.sum() in set(sizes)
         source = [(fresh.x == x).all(2).any(1) for x in some.x[mine]]
         assert np.logical_and.reduce(source).any()  # all rows of one draw
         seen |= where
-    assert 5 < len(seen) < 20 and (some.split == TEST).all()
-    again, other = (bench_of.sample(small, fresh, seed) for seed in (3, 4))
+    assert 20 < len(seen) < 60 and (some.split == TEST).all()
+    again, other = (bench_of.sample(bench, fresh, seed) for seed in (3, 4))
     assert np.array_equal(some.x, again.x) and some.x.shape != other.x.shape
 
 
-def test_repeats_share_one_compiled_program(small):
+def test_repeats_share_one_compiled_program(bench):
     for draw in (1, 2):
         bench_of.fit_both(
-            small, bench_of.redraw(small, draw, np.arange(len(small.first.x)))
+            bench, bench_of.redraw(bench, draw, np.arange(len(bench.first.x)))
         )
-    (program,) = small.programs.values()
+    (program,) = bench.programs.values()
     assert program.segment._cache_size() == 2  # one a level: 2 lanes, then 6
 
 
@@ -177,7 +178,6 @@ def test_flags(tmp_path, capsys, monkeypatch):
         out, err = capsys.readouterr()
         assert out == "" and says in err and err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setattr(study, "MONTHS", 8)
     monkeypatch.setattr(study, "use_cache", lambda: None)
     out = tmp_path / "gain.csv"
     assert (

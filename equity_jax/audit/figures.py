@@ -1,8 +1,8 @@
-"""Pictures of the long table, drawn with matplotlib objects and no global state.
+"""Pictures of the long table, as matplotlib objects without global state.
 
 Every function returns a Figure 9 inches wide, to be read at about 900 pixels. Colors
-never carry a meaning alone: markers and direct labels say it too. `simulated=True`
-puts the word SIMULATED on the picture. What is NOT_ESTIMABLE is written, not left out.
+never carry a meaning alone: markers and labels say it too. `simulated=True` puts the
+word SIMULATED on the picture. What is NOT_ESTIMABLE is written.
 """
 
 import numpy as np
@@ -95,8 +95,7 @@ def curves(
 ) -> Figure:
     """Lines with interval bands, one small panel a group, all on the same axes.
 
-    A band that reaches far beyond the values leaves the picture; where a few values
-    lie far out, the y axis is logarithmic beyond the usual ones.
+    Bands may leave the picture; far values make the y axis logarithmic outward.
 
     Args:
         table: columns x, value, low, high, `by` and `panel`.

@@ -148,8 +148,7 @@ def audit(
     meta = base | {"reference": reference, "unit": unit, "seed": seed}
     meta |= {"replicates": replicates, "level": level, "min_rows": min_rows}
     meta |= {"min_blocks": min_blocks, "resample_seeds": resample_seeds}
-    meta |= _sizes(rows, cells, predictions)
-    return AuditReport(table.frame(found), meta)
+    return AuditReport(table.frame(found), meta | _sizes(rows, cells, predictions))
 
 
 def _sizes(

@@ -39,7 +39,9 @@ def csa_loss(
         >>> float(csa_loss(z, y, ones, z[:, ::-1], y, ones)) >= 0
         True
     """
-    square = jnp.sum((features[:, None] - other[None]) ** 2, -1)
+    # |u - v|^2 from one matrix product: B x B' x F differences would dominate a step
+    own, theirs = jnp.sum(features**2, 1), jnp.sum(other**2, 1)
+    square = own[:, None] + theirs[None] - 2 * features @ other.T
     distance = jnp.sqrt(jnp.maximum(square, 1e-8))
     usable = (weight * (classes >= 0))[:, None] * (other_weight * (other_classes >= 0))[
         None
