@@ -52,7 +52,7 @@ def judged(
     """
     group = dataset.group
     classes = np.asarray(task.class_of(dataset.y))
-    decided = dataset.mask * (classes >= 0)
+    decided = (dataset.mask > 0) & (classes >= 0)
     made = [_one(dataset, task, stitch(s, logits, group), data) for s in systems]
     prob, parts = zip(*made, strict=True)
     ratios = {
@@ -61,8 +61,8 @@ def judged(
     }
     return Predictions(
         np.stack(prob),
-        np.where(decided > 0, classes, np.nan),
-        decided,
+        np.where(decided, classes, np.nan),  # undecided: no label, but still a count
+        dataset.mask,
         dataset.attributes,
         dataset.id,
         dataset.patient,

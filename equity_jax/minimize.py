@@ -16,6 +16,8 @@ from jax.flatten_util import ravel_pytree
 
 from equity_jax.types import Array, PyTree
 
+SLIGHT = 1e-8  # relative damping that makes a singular Hessian definite, and no more
+
 
 class Solution(NamedTuple):
     """Where a minimizer stopped.
@@ -101,27 +103,7 @@ def newton_by(
 
     def enough(s: _Newton) -> Array:
         small = s.promise <= bound * jnp.maximum(jnp.abs(s.point.value), 1.0)
-        return small & (s.damping < 1e-2) & (s.iterations >= 0)
-
-    def more(s: _Newton) -> Array:
-        return (s.iterations < steps) & ~enough(s)
-
-    def look(point: _Point, damping: Array, iterations: Array) -> _Newton:
-        move = _solve(point.hessian, point.gradient, damping)
-        promise = -0.5 * point.gradient @ move
-        return _Newton(point, move, promise, damping, iterations)
-
-    def body(s: _Newton) -> _Newton:
-        old = s.point
-        at = old.at + jnp.where(jnp.isfinite(s.move), s.move, 0.0)
-        new = _Point(at, *evaluate(at))
-        slack = 10 * rounding * (1 + jnp.abs(old.value))
-        good = jnp.isfinite(s.move).all() & (new.value <= old.value + slack)
-        good &= jnp.isfinite(new.gradient).all() & jnp.isfinite(new.hessian).all()
-        relaxed = jnp.where(s.damping > 1e-3, s.damping / 10, 0.0)
-        damping = jnp.where(good, relaxed, jnp.maximum(10 * s.damping, 1e-2))
-        point = jax.tree.map(lambda a, b: jnp.where(good, a, b), new, old)
-        return look(point, damping, s.iterations + 1)
+        return small & (s.damping <= SLIGHT) & (s.iterations >= 0)
 
     zero = jnp.zeros((), start.dtype)
     infinite = jnp.full((), jnp.inf, start.dtype)
@@ -130,12 +112,38 @@ def newton_by(
     blank = _Point(start, infinite, start, jnp.eye(start.size, dtype=start.dtype))
     count = jnp.full((), -1, int)
     first = _Newton(blank, jnp.zeros_like(start), infinite, zero, count)
-    last = lax.while_loop(more, body, first)
+    last = lax.while_loop(
+        lambda s: (s.iterations < steps) & ~enough(s),
+        lambda s: _advance(s, evaluate, 10 * rounding),
+        first,
+    )
     done = enough(last)
     at = last.point.at + jnp.where(done, last.move, 0.0)
     value, gradient, _ = evaluate(at)  # its Hessian is never computed under jit
     norm = jnp.max(jnp.abs(gradient))
     return Solution(at, value, norm, last.iterations, done, last.point.hessian)
+
+
+def _advance(
+    s: _Newton,
+    evaluate: Callable[[Array], tuple[Array, Array, Array]],
+    rounding: Array | float,
+) -> _Newton:
+    """Tries the proposed move, accepts or refuses it, and proposes the next."""
+    old = s.point
+    at = old.at + jnp.where(jnp.isfinite(s.move), s.move, 0.0)
+    new = _Point(at, *evaluate(at))
+    slack = rounding * (1 + jnp.abs(old.value))
+    good = jnp.isfinite(s.move).all() & (new.value <= old.value + slack)
+    good &= jnp.isfinite(new.gradient).all() & jnp.isfinite(new.hessian).all()
+    d, definite = s.damping, jnp.isfinite(s.move).all()
+    firm = jnp.where(definite, jnp.maximum(10 * d, 1e-2), jnp.maximum(1e4 * d, SLIGHT))
+    soft = jnp.where(d > 1e-3, d / 10, jnp.where(d > SLIGHT, 0.0, d))
+    damping = jnp.where(good, soft, firm)
+    point = jax.tree.map(lambda a, b: jnp.where(good, a, b), new, old)
+    move = _solve(point.hessian, point.gradient, damping)
+    promise = -0.5 * point.gradient @ move
+    return _Newton(point, move, promise, damping, s.iterations + 1)
 
 
 def _solve(hessian: Array, gradient: Array, damping: Array) -> Array:

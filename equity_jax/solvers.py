@@ -20,7 +20,7 @@ from equity_jax.minimize import Solution, lbfgs, newton, newton_by
 from equity_jax.types import Array, Counted, InputError
 
 __all__ = ["GLM", "Rows", "Solution", "fit", "glm", "layout", "lbfgs", "newton"]
-__all__ += ["newton_by", "path"]
+__all__ += ["members", "newton_by", "path"]
 
 EVERY = 16  # a first fit of every 16th row brings Newton close to the optimum
 
@@ -35,6 +35,7 @@ def glm(
     l2: float = 0.0,
     intercept: bool = True,
     cluster: Array | None = None,
+    jackknife: bool = False,
     steps: int = 100,
 ) -> GLM:
     """One generalized linear model in float64, with its covariance.
@@ -44,7 +45,9 @@ def glm(
     float[N], or Counted of float[N] for intervals, truncated rows and exposures; log
     link, variance mu + alpha mu^2); offset, weight: float[N]; l2: 1 / C of
     scikit-learn, the intercept unpenalized; cluster: int[N] or str[N], rows that are
-    not independent, for the sandwich covariance `robust` (factor G / (G - 1)).
+    not independent, for the sandwich covariance `robust` (factor G / (G - 1));
+    jackknife: leave clusters out one by one instead (one Newton step each), which is
+    wider and holds its level with few or unequal clusters.
 
     Hilbe, "Negative binomial regression", 2011; Liang & Zeger 1986 (sandwich).
 
@@ -57,33 +60,51 @@ def glm(
     """
     rows, classes = _check(x, y, family, offset, weight)
     lay = layout(family, rows.x.shape[1], classes, intercept)
-    codes, clusters = None, 0
+    codes, clusters, blocks = None, 0, None
     if cluster is not None:
         names, codes = np.unique(np.asarray(cluster), return_inverse=True)
         codes, clusters = codes.reshape(-1), len(names)
+    if cluster is not None and jackknife:
+        codes, blocks = None, members(codes)
     start = None
     with jax.enable_x64(True):
         whole = jax.device_put(rows)  # copied while the part is being fitted
         if len(rows.weight) > EVERY * (CHUNK + 20 * lay.size):
             part = jax.tree.map(lambda a: a[::EVERY], rows._replace(tail=None))
             part = part._replace(tail=_tail_of(part, family))
-            _, start = _fit(part, l2 / EVERY, None, None, lay, 0, steps)
-        made, _ = _fit(whole, l2, start, codes, lay, clusters, steps)
+            _, start = _fit(part, l2 / EVERY, None, None, None, lay, 0, steps)
+        made, _ = _fit(whole, l2, start, codes, blocks, lay, clusters, steps)
         return jax.tree.map(np.asarray, made)
 
 
-@partial(jax.jit, static_argnums=(4, 5, 6))
+@partial(jax.jit, static_argnums=(5, 6, 7))
 def _fit(
     rows: Rows,
     l2: Array,
     start: Array | None,
     cluster: Array | None,
+    blocks: Array | None,
     lay: Layout,
     clusters: int,
     steps: int,
 ) -> tuple[GLM, Array]:
-    more = {"start": start, "cluster": cluster, "clusters": clusters}
-    return fit(rows, l2, lay, **more, steps=steps)
+    groups = {"cluster": cluster, "clusters": clusters, "blocks": blocks}
+    return fit(rows, l2, lay, start=start, **groups, steps=steps)
+
+
+def members(cluster: np.ndarray) -> np.ndarray:
+    """The rows of each cluster, int[G, M]; shorter ones end in -1.
+
+    cluster: int[N], codes 0..G-1.
+
+    Example: `members(np.array([0, 1, 0]))` is [[0, 2], [1, -1]].
+    """
+    sizes = np.bincount(cluster)
+    order = np.argsort(cluster, kind="stable")
+    place = np.arange(len(cluster)) - (np.cumsum(sizes) - sizes)[cluster[order]]
+    table = np.full((len(sizes), sizes.max()), -1)
+    table[cluster[order], place] = order
+    return table
 
 
 def path(

@@ -70,7 +70,8 @@ def gain(result: Result) -> Section | None:
     home = best[(best["group"] == spec.reference) & (best["pair"] == "minus mixture")]
     text = [
         "Differences of mean deviance on the same cells, below 0 is a gain. Intervals"
-        f" resample {spec.unit}s and seeds, the same for both systems.",
+        f" resample {spec.unit}s and seeds, the same for both systems: they speak of"
+        " other blocks of the same period, not of later ones.",
         *(_no_harm(r, spec.reference) for r in home.itertuples()),
         *_wins(best[best["pair"] == "minus mixture"]),
     ]

@@ -119,17 +119,24 @@ def fresh_rows(bench: Bench, least: int, quiet: bool = True) -> Fresh:
 
 
 def sample(bench: Bench, fresh: Fresh, seed: int) -> Dataset:
-    """As many blocks as the test set has, each drawn at random among the fresh ones."""
+    """As many blocks as the test set has, each drawn at random among the fresh ones.
+
+    Padded with masked rows of the first block, so that all samples have one shape and
+    nothing is compiled again.
+    """
     rows, first = tested(bench.first), bench.first
     blocks, member = np.unique(first.patient[rows], return_inverse=True)
     random = generator(seed, "gain coverage", "blocks")
     which = random.integers(0, len(blocks), len(blocks))
     source = random.integers(0, len(fresh.x), len(blocks))
     parts = [np.flatnonzero(member == k) for k in which]
-    patient = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    spare = len(blocks) * np.bincount(member).max() - sum(map(len, parts))
+    parts.append(parts[0][:1].repeat(spare))
+    patient = np.repeat([*range(len(blocks)), 0], [len(part) for part in parts])
     cells, draws = np.concatenate(parts), source[patient]
     y = Counted(*(a[draws, cells] for a in fresh.y))
     some = forecasts.rows_of(first, rows[cells])
+    some.mask[len(cells) - spare :] = 0.0
     return some._replace(x=fresh.x[draws, cells], y=y, patient=patient)
 
 

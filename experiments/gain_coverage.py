@@ -98,14 +98,18 @@ def repeat(bench: Bench, fresh: Fresh, draw: int) -> pd.DataFrame:
 
 
 def study(
-    twins: Sequence[Twin], repeats: int, fresh: int, quiet: bool = True
+    twins: Sequence[Twin],
+    repeats: int,
+    fresh: int,
+    quiet: bool = True,
+    bench: Bench | None = None,
 ) -> pd.DataFrame:
-    """All repeats of all settings, one below the other.
+    """All repeats of all settings, one below the other; `bench` lends what it compiled.
 
     Example:
         >>> table = study([Twin(months=24)], 200, 10**6)  # doctest: +SKIP
     """
-    parts, bench = [], None
+    parts = []
     for twin in twins:
         bench = make_bench(twin, bench)
         rows = fresh_rows(bench, fresh, quiet)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from equity_jax.audit import audit
 from equity_jax.config import Data, Twin
 from equity_jax.data import DATASETS
 from equity_jax.forecasts import judged, rows_of
@@ -69,5 +70,13 @@ def test_high_burden_is_decided_by_the_interval(dataset, test):
     np.testing.assert_array_equal(test.y[yes, 0], 1)
     np.testing.assert_array_equal(test.y[no, 0], 0)
     undecided = ~yes & ~no
-    assert undecided.any() and (test.mask[undecided] == 0).all()
+    assert undecided.any() and np.isnan(test.y[undecided]).all()
     assert (test.prob >= 0).all() and (test.prob <= 1).all()
+
+
+def test_undecided_cells_still_count_in_the_deviance(dataset, test):
+    report = audit(test, attribute="race", reference=dataset.spec.reference,
+                   metrics=("auroc",), replicates=20)  # fmt: skip
+    n = report.by_group(group="all").set_index("metric")["n"]
+    assert n["deviance"] == len(dataset.x)
+    assert n["auroc"] == np.isfinite(test.y).sum() < len(dataset.x)

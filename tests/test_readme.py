@@ -48,7 +48,7 @@ def test_the_two_commands_are_the_two_commands():
 
 def test_run_sh_ends_with_the_report(tmp_path):
     out = shell("bash", "scripts/run.sh", str(tmp_path / "run"), "--smoke")
-    assert "served worse under" in out
+    assert "served worst under" in out
     report = Path(out.strip().splitlines()[-1].removeprefix("report: "))
     assert report.name == "report.html" and report.exists()
 

@@ -193,6 +193,15 @@ def test_minimizers_on_a_curved_valley(minimize):
         assert not short.converged and short.iterations == 3
 
 
+def test_collinear_columns_reach_the_same_likelihood():
+    twice = np.concatenate([X, X[:, :1], np.ones((N, 1))], 1)
+    for family in ("poisson", "negbin"):
+        got = glm(twice, COUNT, family=family, offset=OFFSET)
+        want = glm(X, COUNT, family=family, offset=OFFSET)
+        assert got.converged
+        np.testing.assert_allclose(got.log_likelihood, want.log_likelihood, rtol=1e-10)
+
+
 def test_bad_rows_are_refused():
     cases = [
         ({"family": "probit"}, BINARY, "unknown family 'probit'"),
@@ -215,20 +224,14 @@ def monthly(real):
     table = pd.read_csv(real / "deaths" / name, dtype=str)
     table = table[table["HHS Region"] != "United States"]
     table = table.dropna(subset=["COVID-19 Deaths", "Total Deaths"])
-    columns = [
-        "HHS Region",
-        "Race and Hispanic Origin Group",
-        "Age Group",
-        "Start Date",
-    ]
-    dummies = pd.get_dummies(table[columns], drop_first=True).to_numpy(float)
     y, total = (table[c].astype(float) for c in ("COVID-19 Deaths", "Total Deaths"))
     # a month without one COVID-19 death has its best coefficient at minus infinity
     some = y.groupby(table["Start Date"]).transform("sum") > 0
-    keep = ((total > 0) & some).to_numpy()
-    dummies = dummies[keep]
-    used = dummies.any(0)
-    return dummies[:, used], y.to_numpy()[keep], total.to_numpy()[keep]
+    keep = (total > 0) & some
+    columns = ["HHS Region", "Race and Hispanic Origin Group", "Age Group"]
+    parts = table.loc[keep, [*columns, "Start Date"]]
+    dummies = pd.get_dummies(parts, drop_first=True)
+    return dummies.to_numpy(float), y[keep].to_numpy(), total[keep].to_numpy()
 
 
 @pytest.mark.realdata
@@ -253,3 +256,30 @@ def test_linear_model_reaches_the_statsmodels_optimum_on_the_real_table(real, fa
     small = Counted(*(a[:, None].astype(np.float32) for a in rows))
     nll = np.asarray(task.nll(logits, small), np.float64)
     assert abs(-nll.sum() - got.log_likelihood) < 1e-5 * len(y)
+
+
+def test_jackknife_is_what_leaving_a_cluster_out_does():
+    part = CLUSTER // 25  # ten clusters, left out in earnest
+    got = glm(X, COUNT, family="poisson", offset=OFFSET, cluster=part, jackknife=True)
+    moves = []
+    for c in range(10):
+        keep = part != c
+        left = glm(X[keep], COUNT[keep], family="poisson", offset=OFFSET[keep])
+        moves.append(
+            np.append(left.coef[0], left.intercept)
+            - np.append(got.coef[0], got.intercept)
+        )
+    want = 0.9 * np.einsum("ci,cj->ij", moves, moves)
+    np.testing.assert_allclose(np.diag(got.robust), np.diag(want), rtol=0.05)
+    plain = glm(X, COUNT, family="poisson", offset=OFFSET, cluster=part)
+    assert (np.diag(plain.robust) < np.diag(got.robust) * 1.05).all()
+
+
+def test_poisson_counts_leave_the_dispersion_at_its_floor():
+    y = np.random.default_rng(0).binomial(20, 0.3, N).astype(float)
+    got = glm(X, y, family="negbin", offset=OFFSET * 0, cluster=CLUSTER)
+    want = glm(X, y, family="poisson", offset=OFFSET * 0, cluster=CLUSTER)
+    assert got.converged and got.dispersion < 1e-4
+    np.testing.assert_allclose(got.coef, want.coef, atol=1e-4)
+    for a, b in zip(got[3:5], want[3:5], strict=True):
+        np.testing.assert_allclose(a[:6, :6], b, rtol=1e-3, atol=1e-8)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from equity_jax import types
+from equity_jax import nouns, types
 from equity_jax.types import Batch, Counted, Counts, Dataset, InputError, Spec, State
 
 
@@ -89,12 +89,13 @@ def test_the_split_codes_are_the_published_ones():
 
 
 def test_every_noun_says_what_its_fields_are():
-    nouns = [
+    found = [
         noun
-        for _, noun in inspect.getmembers(types, inspect.isclass)
-        if noun.__module__ == types.__name__ and hasattr(noun, "_fields")
+        for module in (types, nouns)
+        for _, noun in inspect.getmembers(module, inspect.isclass)
+        if noun.__module__ == module.__name__ and hasattr(noun, "_fields")
     ]
-    assert len(nouns) >= 12
-    for noun in nouns:
+    assert len(found) >= 12
+    for noun in found:
         # A NamedTuple without a docstring of its own gets "Name(field, ...)".
         assert not noun.__doc__.startswith(noun.__name__ + "("), noun

@@ -16,15 +16,16 @@ of blocks, $(\sum d)^2 / \sum d^2$ with d the denominators of the blocks, since 
 large block among small ones leaves fewer to learn from; seeds are treated alike and
 the two are joined by Satterthwaite's degrees of freedom. tests/test_inference.py
 prints its coverage. Known to fall short of 95 %: blocks whose sizes and effects both
-have heavy tails (88 % at 60 blocks), and a proportion or AUROC that is exactly 0 or 1
-in the sample, whose replicates never move.
+have heavy tails (88 % at 60 blocks). A number that no replicate moves, such as a
+proportion of exactly 1, has no interval: it is NOT_ESTIMABLE.
 """
 
-import zlib
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
+
+from equity_jax.keys import generator
 
 
 class Estimate(NamedTuple):
@@ -41,11 +42,6 @@ class Estimate(NamedTuple):
     draws: np.ndarray
     effective: np.ndarray
     ok: np.ndarray
-
-
-def generator(seed: int, purpose: str) -> np.random.Generator:
-    """A generator that depends on nothing but the seed and what it is for."""
-    return np.random.default_rng([seed, zlib.crc32(purpose.encode())])
 
 
 def resample(units: int, replicates: int, seed: int, purpose: str) -> np.ndarray:

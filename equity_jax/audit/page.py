@@ -83,8 +83,9 @@ def interval_text(value: float, low: float = math.nan, high: float = math.nan) -
     digits = min(max(1 - math.floor(math.log10(scale)), 0), 6)
     if not known:
         return _fixed(value, digits)
-    # an end that is not 0 must not print as 0: whether 0 is inside is what people read
-    while digits < 4 and any(x and not float(f"{x:.{digits}f}") for x in (low, high)):
+    # what is not 0 must not print as 0: whether 0 is inside is what people read
+    ends = (low, high, value if abs(value) > width / 100 else 0)
+    while digits < 4 and any(x and not float(f"{x:.{digits}f}") for x in ends):
         digits += 1
     return f"{_fixed(value, digits)} [{_fixed(low, digits)}, {_fixed(high, digits)}]"
 

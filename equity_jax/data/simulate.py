@@ -63,13 +63,15 @@ PLACES = np.array(
     ],
     float,
 )
-# COVID-19 as a share of the nation's deaths, and all deaths relative to their mean.
+# COVID-19 as a share of the nation's deaths: about the real one until March 2022, then
+# higher than it was, so that the last months still hold deaths to learn from; and all
+# deaths relative to their mean.
 WAVE = np.array(
     [
         *(0, 0, 0.026, 0.202, 0.136, 0.072, 0.112, 0.108, 0.075, 0.091, 0.176, 0.268),
         *(0.283, 0.172, 0.086, 0.073, 0.058, 0.033, 0.044, 0.161, 0.203, 0.142, 0.112),
-        *(0.143, 0.23, 0.13, 0.05, 0.02, 0.022, 0.024, 0.045, 0.05, 0.04, 0.035, 0.035),
-        *(0.05, 0.055, 0.035, 0.028, 0.02, 0.012, 0.008, 0.007, 0.012, 0.018),
+        *(0.143, 0.23, 0.13, 0.05, 0.045, 0.05, 0.07, 0.1, 0.11, 0.09, 0.08, 0.1),
+        *(0.15, 0.17, 0.12, 0.08, 0.06, 0.055, 0.07, 0.1, 0.12, 0.11),
     ]
 )
 SEASON = np.array([1.08, 0.97, 0.97, 1.0, 0.96, 0.93, 0.96, 1, 0.98, 1, 1.03, 1.12])
