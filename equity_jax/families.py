@@ -168,3 +168,27 @@ def layout(family: str, features: int, classes: int, intercept: bool) -> Layout:
     """The layout of a fit; classes matters to "multinomial" alone."""
     outputs = classes if family == "multinomial" else 1
     return Layout(FAMILIES[family], outputs, features + intercept, intercept)
+
+
+def objective(at: Array, rows: Rows, l2: Array | float, lay: Layout) -> Array:
+    """The sum that `fit` minimizes, at parameters float[P]; all rows at once.
+
+    Example: `jax.grad(objective)(at, rows, l2, lay)` is 0 at the optimum.
+    """
+    logits = lay.logits(at, lay.design(rows.x), rows.offset)
+    value = lay.family.nll(logits, rows.y) @ rows.weight
+    if rows.tail is not None:
+        value = value + shared(lay.split(at)[1], rows.tail)
+    return value + penalty(at, l2, lay)
+
+
+def penalty(at: Array, l2: Array | float, lay: Layout) -> Array:
+    """Half of l2 times the squared coefficients, without intercept and constants.
+
+    Example: `penalty(jnp.array([3.0, 1.0]), 2.0, lay)` is 9 with one feature.
+    """
+    theta, _ = lay.split(at)
+    cut = lay.width - lay.intercept
+    # classes: a constant added to all changes nothing, so their sum is held at 0
+    free = jnp.sum(theta.sum(0) ** 2) if lay.outputs > 1 else 0.0
+    return 0.5 * l2 * jnp.sum(theta[:, :cut] ** 2) + 0.5 * free

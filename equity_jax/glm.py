@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from equity_jax.counts import LOG_MU
-from equity_jax.families import GLM, Layout, Rows, shared
+from equity_jax.families import GLM, Layout, Rows, penalty, shared
 from equity_jax.minimize import newton_by
 from equity_jax.types import Array, Counted
 
@@ -64,30 +64,6 @@ def fit(
     return lay.unpack(best, plain, bread, robust), best.params
 
 
-def objective(at: Array, rows: Rows, l2: Array | float, lay: Layout) -> Array:
-    """The sum that `fit` minimizes, at parameters float[P]; all rows at once.
-
-    Example: `jax.grad(objective)(at, rows, l2, lay)` is 0 at the optimum.
-    """
-    logits = lay.logits(at, lay.design(rows.x), rows.offset)
-    value = lay.family.nll(logits, rows.y) @ rows.weight
-    if rows.tail is not None:
-        value = value + shared(lay.split(at)[1], rows.tail)
-    return value + penalty(at, l2, lay)
-
-
-def penalty(at: Array, l2: Array | float, lay: Layout) -> Array:
-    """Half of l2 times the squared coefficients, without intercept and constants.
-
-    Example: `penalty(jnp.array([3.0, 1.0]), 2.0, lay)` is 9 with one feature.
-    """
-    theta, _ = lay.split(at)
-    cut = lay.width - lay.intercept
-    # classes: a constant added to all changes nothing, so their sum is held at 0
-    free = jnp.sum(theta.sum(0) ** 2) if lay.outputs > 1 else 0.0
-    return 0.5 * l2 * jnp.sum(theta[:, :cut] ** 2) + 0.5 * free
-
-
 Sums = tuple[Array, Array, Array]  # value, gradient float[P], Hessian float[P, P]
 
 
@@ -119,33 +95,49 @@ def _chunk(at: Array, rows: Rows, lay: Layout) -> Sums:
     design = lay.design(rows.x)
     logits = lay.logits(at, design, rows.offset)
     nll, slope, curve = _derivatives(lay.family.nll, logits, rows.y)
-    weight, m = rows.weight[:, None], lay.outputs
-    slope = slope * weight
-    curve = [c * weight for c in curve]  # [o]: float[N, M + E]
+    weight = rows.weight
+    slope, curve = slope * weight[:, None], curve * weight[:, None, None]
+    return (nll @ weight, *_gather(design, slope, curve, lay))
+
+
+def _gather(
+    design: Array, slope: Array, curve: Array, lay: Layout
+) -> tuple[Array, Array]:
+    """Gradient float[P] and Hessian float[P, P] from those of the rows' logits."""
+    m = lay.outputs
     gradient = jnp.concatenate([(slope[:, :m].T @ design).ravel(), slope[:, m:].sum(0)])
+    side = curve[:, :m, m:]  # predictors with constants
     blocks = []
     for o in range(m):
-        inner = [design.T @ (design * curve[o][:, p, None]) for p in range(m)]
-        blocks.append([*inner, design.T @ curve[o][:, m:]])
-    if lay.family.constants:
-        side = [jnp.stack([c[:, p] @ design for c in curve[m:]]) for p in range(m)]
-        blocks.append([*side, jnp.stack([c[:, m:].sum(0) for c in curve[m:]])])
-    else:
-        blocks = [row[:m] for row in blocks]
-    return nll @ rows.weight, gradient, jnp.block(blocks)
+        inner = [design.T @ (design * curve[:, o, p, None]) for p in range(m)]
+        blocks.append([*inner, design.T @ side[:, o]])
+    across = [side[:, p].T @ design for p in range(m)]
+    blocks.append([*across, curve[:, m:, m:].sum(0)])
+    if not lay.family.constants:
+        blocks = [row[:m] for row in blocks[:m]]
+    return gradient, jnp.block(blocks)
 
 
 def _derivatives(
     nll: Callable[[Array, Any], Array], logits: Array, y: Any
-) -> tuple[Array, Array, list[Array]]:
-    """Value float[N], gradient float[N, O] and columns of the Hessian, of each row."""
-    value, pull = jax.vjp(lambda z: nll(z, y), logits)
-    slope = jax.grad(lambda z: nll(z, y).sum())
-    columns = []
-    for o in range(logits.shape[1]):
-        basis = jnp.zeros_like(logits).at[:, o].set(1)
-        columns.append(jax.jvp(slope, (logits,), (basis,))[1])
-    return value, pull(jnp.ones_like(value))[0], columns
+) -> tuple[Array, Array, Array]:
+    """Value float[N], gradient float[N, O] and Hessian float[N, O, O] of each row.
+
+    Forward over forward: rows do not mix, and it compiles in half the time.
+    """
+    width = logits.shape[1]
+    basis = [jnp.zeros_like(logits).at[:, o].set(1) for o in range(width)]
+
+    def along(o: int) -> Callable[[Array], Array]:
+        return lambda z: jax.jvp(lambda z: nll(z, y), (z,), (basis[o],))[1]
+
+    slope, curve = [None] * width, [[None] * width for _ in range(width)]
+    for o in range(width):
+        for p in range(o, width):
+            slope[o], second = jax.jvp(along(o), (logits,), (basis[p],))
+            curve[o][p] = curve[p][o] = second
+    hessian = jnp.stack([jnp.stack(row, 1) for row in curve], 1)
+    return nll(logits, y), jnp.stack(slope, 1), hessian
 
 
 def _tail(at: Array, tail: Array, lay: Layout) -> Sums:
@@ -180,11 +172,7 @@ def _inverse(hessian: Array, lay: Layout) -> Array:
 
 def _scores(at: Array, rows: Rows, lay: Layout) -> Array:
     """Gradient of each row's weighted negative log-likelihood, float[N, P]."""
-    rows = _each(rows)
-    design = lay.design(rows.x)
-    logits = lay.logits(at, design, rows.offset)
-    slope = jax.grad(lambda z: lay.family.nll(z, rows.y).sum())(logits)
-    slope = slope * rows.weight[:, None]
+    design, slope, _ = _by_row(at, rows, lay)
     m = lay.outputs
     parts = [slope[:, o, None] * design for o in range(m)]
     return jnp.concatenate([*parts, slope[:, m:]], 1)
@@ -199,26 +187,30 @@ def _jackknife(
     for H - H_c: it forgets that a cluster has pulled the fit towards itself, and is too
     small where clusters are few. Bell & McCaffrey 2002 (CR3).
     """
-    rows = _each(rows)
+    design, slope, curve = _by_row(at, rows, lay)
     scale = jnp.sqrt(jnp.diagonal(hessian))
 
     def moved(members: Array) -> Array:
-        part = jax.tree.map(lambda a: jnp.asarray(a)[jnp.maximum(members, 0)], rows)
-        part = part._replace(weight=jnp.where(members >= 0, part.weight, 0))
-        _, slope, curve = _chunk(at, part, lay)
-        rest = (hessian - curve) / (scale[:, None] * scale[None, :])
-        return jnp.linalg.solve(rest, slope / scale) / scale
+        there = (members >= 0).astype(at.dtype)
+        parts = design[members], slope[members] * there[:, None], curve[members]
+        parts = (*parts[:2], parts[2] * there[:, None, None])
+        gradient, part = _gather(*parts, lay)
+        rest = (hessian - part) / (scale[:, None] * scale[None, :])
+        return jnp.linalg.solve(rest, gradient / scale) / scale
 
     moves = lax.map(moved, blocks, batch_size=16)
     return (len(blocks) - 1) / len(blocks) * moves.T @ moves
 
 
-def _each(rows: Rows) -> Rows:
-    # the part of the likelihood that `tail` sums over rows belongs to each of them
-    if rows.tail is None:
-        return rows
-    y = Counted(rows.y, rows.y, jnp.ones_like(rows.y), jnp.zeros_like(rows.y))
-    return rows._replace(y=y, tail=None)
+def _by_row(at: Array, rows: Rows, lay: Layout) -> tuple[Array, Array, Array]:
+    """Design, and weighted gradient and Hessian of every row's logits."""
+    y = rows.y
+    if rows.tail is not None:  # what `tail` sums over rows belongs to each of them
+        y = Counted(y, y, jnp.ones_like(y), jnp.zeros_like(y))
+    design, weight = lay.design(rows.x), rows.weight
+    logits = lay.logits(at, design, rows.offset)
+    _, slope, curve = _derivatives(lay.family.nll, logits, y)
+    return design, slope * weight[:, None], curve * weight[:, None, None]
 
 
 def _start(rows: Rows, lay: Layout) -> Array:

@@ -10,8 +10,7 @@ import pandas as pd
 from equity_jax import forecasts
 from equity_jax import systems as sys
 from equity_jax.config import Config
-from equity_jax.data.base import split_hash
-from equity_jax.data.sampler import tabulate
+from equity_jax.data.base import counts, split_hash
 from equity_jax.nouns import Model, Scheme, Task
 from equity_jax.store import Store
 from equity_jax.tasks import TASKS
@@ -168,14 +167,13 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     """data.json: what the data are, and what was left out and why."""
     spec, task = dataset.spec, TASKS.get(dataset.spec.task)
     classes = np.asarray(task.class_of(dataset.y))
-    shape, train = (task.classes, len(spec.groups)), dataset.split == TRAIN
-    counts = tabulate(classes, dataset.mask, dataset.group, train, shape)
+    found = counts(dataset, classes, task.classes)
     parts = {**SPLITS, "left_out": LEFT_OUT}
     return {
         **spec._asdict(),
         "split_hash": split_hash(dataset),
         "rows": {name: int(np.sum(dataset.split == c)) for name, c in parts.items()},
-        "counts": counts.n.tolist(),
+        "counts": found.n.tolist(),
         "recipe": dict(dataset.recipe),
     }
 

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from equity_jax.families import FAMILIES, GLM, Layout, Rows, layout
-from equity_jax.glm import CHUNK, fit, objective
+from equity_jax.families import FAMILIES, GLM, Layout, Rows, layout, objective
+from equity_jax.glm import CHUNK, fit
 from equity_jax.minimize import Solution, lbfgs, newton, newton_by
 from equity_jax.types import Array, Counted, InputError
 

@@ -9,7 +9,6 @@ wrong file leaves no directory behind. A file is either absent or whole.
 """
 
 import contextlib
-import io
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -27,7 +26,6 @@ FILES = (
     *("config.json", "env.json", "data.json", "runs.csv", "log.csv"),
     *("predictions.csv", "predictions.npz", "audit.csv", "report.md", "report.html"),
 )
-LOG_KEYS = ("step", "run", "split", "metric")
 
 
 class Store(NamedTuple):
@@ -85,27 +83,6 @@ class Store(NamedTuple):
         """Writes named arrays; equal arrays give equal bytes."""
         with self.place(name) as path:
             np.savez(path, **{key: np.asarray(value) for key, value in arrays.items()})
-
-    def append_csv(
-        self, name: str, frame: pd.DataFrame, keys: tuple[str, ...] = LOG_KEYS
-    ) -> None:
-        """Adds rows, each once however often a resumed phase writes them again.
-
-        Rows with the same `keys` as a row of `frame` are replaced by it. The file is
-        rewritten whole, so write per phase, not per step.
-
-        Raises:
-            ValueError: `frame` has other columns than the file.
-        """
-        new = _as_text(csv_text(frame))
-        if (self.path / name).exists():
-            old = _as_text((self.path / name).read_text("utf-8"))
-            if list(old.columns) != list(new.columns):
-                raise ValueError(f"{name} has the columns {list(old.columns)}")
-            index = pd.MultiIndex.from_frame
-            old = old[~index(old[list(keys)]).isin(index(new[list(keys)]))]
-            new = pd.concat([old, new])
-        self.write_csv(name, new)
 
     def pin(self, name: str, value: Mapping[str, Any], key: str) -> None:
         """Writes `value` the first time; later insists that value[key] is the same.
@@ -241,7 +218,3 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _entries(path: Path) -> list[Path]:
     return list(path.iterdir()) if path.exists() else []
-
-
-def _as_text(text: str) -> pd.DataFrame:
-    return pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)

@@ -142,14 +142,6 @@ def stitch(system: System, logits: np.ndarray, group: np.ndarray) -> np.ndarray:
     return np.where((which >= 0)[:, None], found, np.nan)
 
 
-def borrowed(system: System, group: np.ndarray) -> np.ndarray:
-    """Rows that the mixture model scores for want of own parameters: bool[N]."""
-    own = (
-        np.isin(group, list(system.runs)) if system.runs else np.ones(len(group), bool)
-    )
-    return ~own
-
-
 def selected(systems: Sequence[System], score: pd.Series) -> list[int]:
     """Per scheme the method that validation chose, first seed; indices of systems."""
     picks: dict[str, tuple[float, int]] = {}

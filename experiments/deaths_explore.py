@@ -8,7 +8,7 @@ from equity_jax.audit.page import Section, Table
 from equity_jax.data.deaths import lost_to_suppression
 from equity_jax.run import Result
 from equity_jax.types import Counted, Dataset
-from experiments import suppression as policy
+from experiments import policies as policy
 from experiments.page_parts import picture, wide
 
 

@@ -5,7 +5,13 @@
 SIMULATED: over many draws of one twin, suppressed as CDC does, how often do 95 %
 intervals hold each group's planted rate, when suppressed cells are dropped, set to 0 or
 5, dropped with a truncated likelihood, or kept as intervals (experiments.policies)?
-@@NUMBERS@@
+
+Expected, 200 draws of 24 months (three minutes on 2 cores): intervals hold each group's
+planted rate in 90-98 % of the draws; in the three smallest groups dropping does so in
+5-43 % and zeros in none. The truncated likelihood holds 84-97 %: it leans on the shape
+of the tail, and the cells of a block share a log-normal effect that it does not know.
+Dropping biases all groups alike, so that ratios to the reference suffer less than rates
+(45-88 %), but the ratios of small groups still do.
 """
 
 import sys
@@ -52,7 +58,7 @@ def coverage(
         InputError: fewer than one repeat; a twin with an age slope, which the linear
             model does not contain.
 
-    Example: `coverage(200)` takes about two minutes on 2 cores.
+    Example: `coverage(200)` takes about three minutes on 2 cores.
     """
     if repeats < 1:
         raise InputError(f"--repeats={repeats}; expected 1 or more")

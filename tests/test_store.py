@@ -190,25 +190,6 @@ def test_json_takes_arrays_and_has_no_nan(store):
     assert json.loads(text) == expected
 
 
-def log(run: int, value: float) -> pd.DataFrame:
-    steps = [50, 100]
-    table = {"step": steps, "run": run, "split": "valid", "metric": "nll"}
-    return pd.DataFrame({**table, "value": value})
-
-
-def test_a_log_that_is_resumed_has_every_row_once(store):
-    store.append_csv("log.csv", log(0, 1 / 3))
-    store.append_csv("log.csv", log(1, 2 / 3))
-    straight = (store.path / "log.csv").read_bytes()
-    store.append_csv("log.csv", log(1, 2 / 3))  # the killed phase, run again
-    assert (store.path / "log.csv").read_bytes() == straight
-    store.append_csv("log.csv", log(0, 5.0))
-    table = store.read_csv("log.csv")
-    assert len(table) == 4 and set(table["value"]) == {5.0, 0.666666667}
-    with pytest.raises(ValueError, match="log.csv has the columns"):
-        store.append_csv("log.csv", log(2, 1.0).rename(columns={"value": "loss"}))
-
-
 def test_a_run_is_not_resumed_on_other_data(store):
     store.pin("data.json", {"fingerprint": "aa", "rows": 3}, key="fingerprint")
     store.pin("data.json", {"fingerprint": "aa", "rows": 4}, key="fingerprint")
