@@ -19,7 +19,7 @@ from equity_jax.families import GLM, Layout, Rows, penalty, shared
 from equity_jax.minimize import newton_by
 from equity_jax.types import Array, Counted
 
-CHUNK = 2048
+CHUNK = 4096
 
 
 def fit(

@@ -146,11 +146,11 @@ def policies(result: Result) -> Section | None:
         dataset.patient[rows],
         reference=spec.reference,
     )
-    found = found[found["measure"] == "log rate ratio"]
     known = found["value"].notna()
     found = found.assign(status=np.where(known, "OK", NOT_ESTIMABLE))
+    ratio = found[found["measure"] == policy.RATIO]
     figure = figures.dots(
-        found,
+        ratio,
         title=title,
         xlabel=f"log rate ratio to {spec.reference}",
         by="policy",
@@ -162,9 +162,14 @@ def policies(result: Result) -> Section | None:
         "One negative binomial model with age, region and period, fitted five times to"
         f" the same cells ({int(hidden.sum()):,} suppressed). Only the interval"
         " likelihood uses what is known of a suppressed cell, that it lies in 1..9; the"
-        " truncated one is right too but throws those cells away."
+        " truncated one is right too but throws those cells away. Dropping them biases"
+        " all groups upward, so it shows in the rates more than in their ratios."
     ]
-    return Section(title, text, [Table(title, wide(found, "policy"))], [shown])
+    tables = [
+        Table(f"{title}: {measure}", wide(part, "policy"))
+        for measure, part in found.groupby("measure", sort=False)
+    ]
+    return Section(title, text, tables, [shown])
 
 
 def covariates(dataset: Dataset, rows: np.ndarray) -> np.ndarray:

@@ -17,11 +17,14 @@ def block(language: str) -> str:
     return next(text for name, text in BLOCKS if name == language)
 
 
+CACHE = os.environ.get("EQUITY_JAX_CACHE", str(ROOT / ".jax_cache"))
+
+
 def shell(*command: str, **environment: str) -> str:
     done = subprocess.run(
         command,
         cwd=ROOT,
-        env={**os.environ, **environment},
+        env={**os.environ, "JAX_COMPILATION_CACHE_DIR": CACHE, **environment},
         capture_output=True,
         text=True,
         timeout=400,
@@ -33,8 +36,7 @@ def shell(*command: str, **environment: str) -> str:
 def test_the_python_block_runs_and_answers():
     code = block("python")
     assert len(code.strip().splitlines()) <= 16
-    cache = os.environ.get("EQUITY_JAX_CACHE", str(ROOT / ".jax_cache"))
-    out = shell(sys.executable, "-c", code, JAX_COMPILATION_CACHE_DIR=cache)
+    out = shell(sys.executable, "-c", code)
     assert "Non-Hispanic White" in out and "observed_expected" in out
 
 
