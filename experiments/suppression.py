@@ -13,10 +13,10 @@ of the tail, and the cells of a block share a log-normal effect that it does not
 Dropping biases all groups alike, so that ratios to the reference suffer less than rates
 (45-88 %), but the ratios of small groups still do.
 
-The length of the twin and the kind of interval were chosen after a look at results: with
-12 fitted months dropping still holds 46-69 % in the small groups, and the sandwich's
-intervals 87-94 % instead of the jackknife's 90-98 %. With --seed=1 dropping holds
-exactly 50 % in the smallest group.
+The length of the twin and the kind of interval were chosen after a look at results:
+with 12 fitted months dropping still holds 46-69 % in the small groups, and the
+sandwich's intervals 87-94 % instead of the jackknife's 90-98 %. With --seed=1 dropping
+holds exactly 50 % in the smallest group.
 """
 
 import sys
