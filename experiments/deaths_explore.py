@@ -12,6 +12,9 @@ from experiments import policies as policy
 from experiments.page_parts import picture, wide
 
 
+FIVE = "Five ways to treat a suppressed cell"
+
+
 def published(dataset: Dataset) -> pd.DataFrame:
     """Cells whose both counts are known, with covid and total as numbers."""
     table = dataset.table
@@ -132,44 +135,46 @@ def policies(result: Result) -> Section | None:
     dataset, spec = result.dataset, result.dataset.spec
     if not isinstance(dataset.y, Counted):
         return None
-    title = "Five ways to treat a suppressed cell"
     hidden = (dataset.mask[:, 0] > 0) & (dataset.y.low != dataset.y.high)[:, 0]
     if not hidden.any():
         text = "This table has no cell whose exposure is known and whose count is not,"
-        return Section(title, [text + " so the comparison cannot be made on it."])
-    rows = (dataset.mask[:, 0] > 0) & (dataset.group >= 0)
-    found = policy.compare(
-        covariates(dataset, rows),
-        Counted(*(a[rows] for a in dataset.y)),
-        dataset.group[rows],
-        spec.groups,
-        dataset.patient[rows],
-        reference=spec.reference,
-    )
-    known = found["value"].notna()
-    found = found.assign(status=np.where(known, "OK", NOT_ESTIMABLE))
-    ratio = found[found["measure"] == policy.RATIO]
+        return Section(FIVE, [text + " so the comparison cannot be made on it."])
+    found = _compare(dataset)
     figure = figures.dots(
-        ratio,
-        title=title,
+        found[found["measure"] == policy.RATIO],
+        title=FIVE,
         xlabel=f"log rate ratio to {spec.reference}",
         by="policy",
         nominal=0.0,
         simulated=spec.simulated,
     )
-    shown = picture(result, "policies", figure, title, title + ", by group")
+    shown = picture(result, "policies", figure, FIVE, FIVE + ", by group")
     text = [
         "One negative binomial model with age, region and period, fitted five times to"
         f" the same cells ({int(hidden.sum()):,} suppressed). Only the interval"
         " likelihood uses what is known of a suppressed cell, that it lies in 1..9; the"
         " truncated one is right too but throws those cells away. Dropping them biases"
-        " all groups upward, so it shows in the rates more than in their ratios."
+        " all groups alike, so it shows in the rates more than in their ratios."
     ]
     tables = [
-        Table(f"{title}: {measure}", wide(part, "policy"))
+        Table(f"{FIVE}: {measure}", wide(part, "policy"))
         for measure, part in found.groupby("measure", sort=False)
     ]
-    return Section(title, text, tables, [shown])
+    return Section(FIVE, text, tables, [shown])
+
+
+def _compare(dataset: Dataset) -> pd.DataFrame:
+    rows = (dataset.mask[:, 0] > 0) & (dataset.group >= 0)
+    found = policy.compare(
+        covariates(dataset, rows),
+        Counted(*(a[rows] for a in dataset.y)),
+        dataset.group[rows],
+        dataset.spec.groups,
+        dataset.patient[rows],
+        reference=dataset.spec.reference,
+    )
+    known = found["value"].notna()
+    return found.assign(status=np.where(known, "OK", NOT_ESTIMABLE))
 
 
 def covariates(dataset: Dataset, rows: np.ndarray) -> np.ndarray:

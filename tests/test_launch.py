@@ -192,9 +192,12 @@ def test_parse_for_scripts(capsys):
 
 
 PROGRAM = """
-import sys, time
+import signal, sys, time
 from equity_jax.config import Config
 from experiments.launch import launch
+
+# what a shell starts in the background begins deaf to Ctrl-C
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def study(config, workdir, quiet):
     if config.name == "fault":
