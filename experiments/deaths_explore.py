@@ -11,7 +11,6 @@ from equity_jax.types import Counted, Dataset
 from experiments import policies as policy
 from experiments.page_parts import picture, wide
 
-
 FIVE = "Five ways to treat a suppressed cell"
 
 
