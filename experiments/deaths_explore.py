@@ -152,8 +152,9 @@ def policies(result: Result) -> Section | None:
         "One negative binomial model with age, region and period, fitted five times to"
         f" the same cells ({int(hidden.sum()):,} suppressed). Only the interval"
         " likelihood uses what is known of a suppressed cell, that it lies in 1..9; the"
-        " truncated one is right too but throws those cells away. Dropping them biases"
-        " all groups alike, so it shows in the rates more than in their ratios."
+        " truncated one throws those cells away and leans on the model's shape instead."
+        " Dropping them biases all groups alike, so it shows in the rates more than in"
+        " their ratios."
     ]
     tables = [
         Table(f"{FIVE}: {measure}", wide(part, "policy"))
