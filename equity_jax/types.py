@@ -126,7 +126,8 @@ class Predictions(NamedTuple):
     y: float[N, K], NaN where unknown; mask: float[N, K]; attributes: name -> str[N]
     ("" = not recorded); id: str[N]; patient: int[N], the resampling unit; runs: one
     dict a system (seed, method, scheme); ratios: name -> Ratio, metrics given row by
-    row (deviance, observed/expected, coverage).
+    row (deviance, observed/expected, coverage); weight: float[N], sample weights, None
+    = all 1; valid: the same systems on the validation rows, where thresholds come from.
     """
 
     prob: Array
@@ -137,6 +138,8 @@ class Predictions(NamedTuple):
     patient: np.ndarray
     runs: list[dict]
     ratios: Mapping[str, Ratio] = {}
+    weight: np.ndarray | None = None
+    valid: "Predictions | None" = None
 
 
 class Spec(NamedTuple):
