@@ -1,16 +1,17 @@
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
 
-from equity_jax.audit import inference
-from equity_jax.audit.inference import Estimate
+from equity_jax.audit.statistics import inference
+from equity_jax.audit.statistics.inference import Estimate
 
 REPLICATES = 600
 
 
 def summed(num, den, seed=0):
     """Estimates of sum(num) / sum(den), float[..., B] each: blocks only, no seeds."""
-    blocks = num.shape[-1]
+    blocks, den = num.shape[-1], np.broadcast_to(den, num.shape)
     w = inference.resample(blocks, REPLICATES, seed, "bootstrap").T.astype(float)
     value = num.sum(-1) / den.sum(-1)
     return Estimate(
@@ -29,21 +30,6 @@ def covered(low, high, truth):
 def unequal(rng, shape):
     """Block sizes: the largest of 60 has about ten times the rows of the median."""
     return np.maximum(1, rng.poisson(8 * np.exp(rng.normal(0, 1.0, shape)))) * 1.0
-
-
-def test_resample_is_a_multinomial_that_depends_on_seed_and_purpose():
-    a = inference.resample(60, 2000, 0, "bootstrap")
-    assert a.dtype == np.uint8 and (a.sum(axis=1) == 60).all()
-    assert a.mean() == 1 and a.var() == pytest.approx(1 - 1 / 60, abs=0.03)
-    assert np.array_equal(a, inference.resample(60, 2000, 0, "bootstrap"))
-    assert not np.array_equal(a, inference.resample(60, 2000, 1, "bootstrap"))
-    assert not np.array_equal(a, inference.resample(60, 2000, 0, "other"))
-
-
-def test_effective_number():
-    assert inference.effective_number(np.ones(7)) == pytest.approx(7)
-    assert inference.effective_number(np.array([1e9, 1.0, 1.0])) == pytest.approx(1)
-    assert inference.effective_number(np.zeros(3)) == 0
 
 
 def test_stretch_is_student_s_factor_for_equal_blocks():
@@ -89,7 +75,7 @@ def test_paired_difference_of_unequal_blocks_is_covered(blocks, kind):
 @pytest.mark.parametrize("spread", [0.0, 0.3])
 def test_crossed_seeds_and_blocks_are_covered(seeds, spread):
     rng = np.random.default_rng(11)
-    count, blocks = 800, 60
+    count, blocks = 400, 60
     block = rng.normal(size=(count, 1, blocks))
     seed = spread * rng.normal(size=(count, seeds, 1))
     both = block + seed + 0.3 * rng.normal(size=(count, seeds, blocks))
@@ -107,62 +93,104 @@ def test_crossed_seeds_and_blocks_are_covered(seeds, spread):
     assert 0.93 <= ours <= 0.985
 
 
-@pytest.mark.parametrize("planted", [0.0, 0.4])
-def test_gap_and_bands_cover_and_the_percentile_bootstrap_does_not(planted):
-    rng = np.random.default_rng(5)
-    groups, blocks, count = 4, 60, 600
-    truth = np.array([0.0, 0.0, 0.0, planted])
-    den = unequal(rng, (count, groups, blocks))
-    shared = 0.5 * rng.normal(size=(count, 1, blocks))  # a block's groups move together
-    num = den * (truth[:, None] + shared + 0.5 * rng.normal(size=den.shape))
-    estimate = summed(num, den)
-    value, low, high = inference.gap(estimate)
-    ours = covered(low, high, planted)
-    spread = estimate.draws.max(axis=1) - estimate.draws.min(axis=1)
-    naive = covered(*np.quantile(spread, [0.025, 0.975], axis=-1), planted)
-    ends = inference.bands(estimate)
-    band = np.mean(np.all((ends[0] <= truth) & (truth <= ends[1]), axis=1))
-    print(f"gap {planted}: {ours:.3f}, percentile {naive:.3f}, bands {band:.3f}")
-    assert ours >= 0.94 and band >= 0.92
-    assert np.all(low >= 0) and np.all((low <= value) & (value <= high))
-    if planted == 0:
-        assert naive < 0.5 and np.mean(low == 0) >= 0.94
-
-
-def test_gap_leaves_out_what_cannot_be_estimated():
-    rng = np.random.default_rng(0)
-    estimate = summed(
-        rng.normal(size=(1, 3, 30)) + [[[0], [1], [9]]], np.ones((1, 3, 30))
+def closed(value, se, effective, kind, size=None, draws=None):
+    value = np.asarray(value, float)
+    empty = np.full((*value.shape, 1), np.nan)
+    se, size, effective = (
+        None if x is None else np.broadcast_to(np.asarray(x, float), value.shape)
+        for x in (se, size, effective)
     )
-    estimate = estimate._replace(ok=np.array([[True, True, False]]))
-    value, _, high = inference.gap(estimate)
-    assert value[0] == pytest.approx(abs(estimate.value[0, 1] - estimate.value[0, 0]))
-    assert high[0] < 3
-    alone = estimate._replace(ok=np.array([[True, False, False]]))
-    assert all(np.isnan(x[0]) for x in inference.gap(alone))
-    one = inference.groups(estimate, np.array([0]))
-    assert all(np.isnan(x[0]) for x in inference.gap(one))
+    ok = np.ones(value.shape, bool)
+    draws = empty if draws is None else draws
+    return Estimate(value, empty, draws, effective, ok, se, size, kind)
 
 
-def test_quotient_and_difference_are_paired():
-    rng = np.random.default_rng(3)
-    shared = rng.normal(size=(1, 50))
-    a = summed(5 + shared, np.ones((1, 50)))
-    b = summed(4 + shared, np.ones((1, 50)))
-    low, high = inference.interval(inference.difference(a, b))
-    assert high[0] - low[0] < 1e-12  # what is shared cancels exactly
-    ratio = inference.quotient(a, b)
-    assert ratio.value[0] == pytest.approx(a.value[0] / b.value[0])
-    np.testing.assert_allclose(ratio.draws, a.draws / b.draws)
+def test_single_rows_have_plain_wilson_intervals():
+    hits, n = np.array([0, 3, 17, 40]), np.array([40, 12, 60, 40])
+    p = hits / n
+    ends = inference.interval(closed(p, np.sqrt(p * (1 - p) / n), n, "wilson", n))
+    said = proportion_confint(hits, n, method="wilson")
+    np.testing.assert_allclose(ends, said, atol=1e-12)
+    # a denominator that only some blocks have: precision
+    ends = inference.interval(closed(p, np.sqrt(p * (1 - p) / n), 2 * n, "wilson", n))
+    np.testing.assert_allclose(ends, said, atol=1e-12)
 
 
-def test_quotient_by_zero_is_not_ok():
-    zero = summed(np.zeros((1, 10)), np.ones((1, 10)))
-    one = summed(np.ones((1, 10)), np.ones((1, 10)))
-    assert not inference.quotient(one, zero).ok[0]
+def test_few_blocks_of_many_rows_widen_wilson_as_korn_and_graubard_do():
+    n = 0.21 / 0.03**2
+    low, high = inference.interval(closed([0.3], [0.03], [8], "wilson", [n]))
+    ratio = stats.t.ppf(0.975, n - 1) / stats.t.ppf(0.975, 7)
+    rows = n * ratio**2 * (7 / 8) / ((n - 1) / n)
+    said = proportion_confint(0.3 * rows, rows, method="wilson")
+    assert (low[0], high[0]) == pytest.approx(said)
 
 
-def test_quantiles_ignore_undefined_replicates():
-    draws = np.array([[3.0, np.nan, 1.0, 2.0, np.nan]])
-    got = inference._quantile(np.sort(draws, axis=-1), 0.25)
-    assert got[0] == pytest.approx(np.nanquantile(draws, 0.25))
+@pytest.mark.parametrize("kind", ["logit", "log"])
+def test_scales_take_the_bootstrap_s_variance_and_student_s_t(kind):
+    rng = np.random.default_rng(5)
+    one = summed(0.3 + 0.1 * rng.normal(size=(1, 20)), np.ones((1, 20)))
+    there = {"logit": lambda p: np.log(p / (1 - p)), "log": np.log}[kind]
+    back = {"logit": lambda x: 1 / (1 + np.exp(-x)), "log": np.exp}[kind]
+    p = one.value[0]
+    slope = 1 / (p * (1 - p)) if kind == "logit" else 1 / p
+    half = stats.t.ppf(0.975, 19) * slope * one.draws.std() * np.sqrt(20 / 19)
+    low, high = inference.interval(one._replace(kind=kind))
+    assert low[0] == pytest.approx(back(there(p) - half))
+    assert high[0] == pytest.approx(back(there(p) + half))
+
+
+def test_outside_of_its_scale_a_number_has_the_percentile_interval():
+    rng = np.random.default_rng(6)
+    two = summed(np.array([[[-0.3], [0.4]]]) + 0.1 * rng.normal(size=(1, 2, 20)), 1.0)
+    scaled = inference.interval(two._replace(kind="logit"))
+    plain = inference.interval(two)
+    assert scaled[0][0, 0] == plain[0][0, 0] and scaled[0][0, 1] != plain[0][0, 1]
+
+
+def test_delong_is_student_s_on_the_logit_scale_and_stays_inside():
+    found = closed([0.9, 0.98], [0.05, 0.03], [20, 20], "delong")
+    low, high = inference.interval(found)
+    t = stats.t.ppf(0.975, 19)
+    for a, se, ends in zip(
+        found.value, found.se, np.stack([low, high], -1), strict=True
+    ):
+        center, half = np.log(a / (1 - a)), t * se / (a * (1 - a))
+        said = 1 / (1 + np.exp(-center + half)), 1 / (1 + np.exp(-center - half))
+        assert ends == pytest.approx(said)
+    assert np.all(high < 1)
+
+
+def test_a_perfect_auroc_of_few_is_wilson_s():
+    low, high = inference.interval(closed([1.0], [0.0], [12], "delong"))
+    t = stats.t.ppf(0.975, 11)
+    assert low[0] == pytest.approx(12 / (12 + t**2)) and high[0] == 1
+
+
+def test_without_a_closed_form_the_draws_speak():
+    rng = np.random.default_rng(0)
+    draws = 0.5 + 0.05 * rng.normal(size=(2, 500))
+    both = closed([0.5, 0.5], [0.05, np.nan], [40, 40], "delong", draws=draws)
+    plain = both._replace(kind="bootstrap")
+    mixed, drawn = inference.interval(both), inference.interval(plain)
+    assert mixed[0][1] == drawn[0][1] and mixed[0][0] != drawn[0][0]
+    seeds = both._replace(seeds=np.full((2, 3), 0.5) + [[-0.1, 0, 0.1]])
+    expected = inference.interval(seeds._replace(kind="bootstrap"))
+    np.testing.assert_array_equal(inference.interval(seeds), expected)
+    assert inference.closed(both).tolist() == [True, False]
+    assert not inference.closed(seeds).any()
+
+
+def test_closed_forms_need_no_draws():
+    none = np.zeros((1, 0))
+    found = closed([0.4], [0.05], [96], "wilson", [96], draws=none)
+    low, high = inference.interval(found)
+    assert 0 < low[0] < 0.4 < high[0] < 1
+
+
+def test_estimable_asks_the_floors():
+    sizes = {"n": 90, "patients": 90, "positives": 4, "negatives": 86}
+    found = closed([0.8], [0.1], [4], "delong")
+    assert inference.estimable("auroc", found, (0,), sizes) != ""
+    sizes = {"n": 900, "patients": 900, "positives": 400, "negatives": 500}
+    found = closed([0.8], [0.01], [400], "delong")
+    assert inference.estimable("auroc", found, (0,), sizes) == ""

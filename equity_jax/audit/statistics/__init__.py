@@ -1,0 +1,1 @@
+"""Intervals, bands, tests and power, as functions of estimates."""
