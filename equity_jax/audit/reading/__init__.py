@@ -1,0 +1,1 @@
+"""Anybody's predictions, read so that the audit can judge them."""
