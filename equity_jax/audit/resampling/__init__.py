@@ -1,0 +1,1 @@
+"""Every number of every group in every replicate."""
