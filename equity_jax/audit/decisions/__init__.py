@@ -1,0 +1,1 @@
+"""Thresholds, equalized odds, and how far errors could move a gap."""
