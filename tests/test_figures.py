@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from equity_jax.audit import figures
+from equity_jax.audit.pages import figures
 
 GROUPS = ["White", "Black", "American Indian or Alaska Native", "<script>"]
 

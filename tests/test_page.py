@@ -1,3 +1,6 @@
+import base64
+import hashlib
+import json
 import math
 from html.parser import HTMLParser
 
@@ -5,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from equity_jax.audit import figures, page
+from equity_jax.audit.pages import figures, page, words
 from equity_jax.types import InputError
 
 EVIL = "<script>alert(1)</script>"
@@ -63,7 +66,8 @@ def written(tmp_path):
 def test_one_file_that_needs_nothing_else(written):
     html = (written / "report.html").read_text()
     tags = Tags(html)
-    assert not tags.all("script") and "http" not in html and "@import" not in html
+    assert not tags.all("script") and "@import" not in html
+    assert "http:" not in html and "https:" not in html
     assert [i["src"][:22] for i in tags.all("img")] == ["data:image/png;base64,"]
     assert all(
         i["href"].startswith(("#", "data:")) for i in tags.all("a") + tags.all("link")
@@ -155,6 +159,74 @@ def test_missing_figure_is_said(tmp_path):
 )
 def test_interval_text(numbers, text):
     assert page.interval_text(*numbers) == text
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(0.0421, "0.042"), (0.5, "0.50"), (0.0003, "0.0003"), (3e-7, "<0.0001")],
+)
+def test_p_text(p, text):
+    assert words.p_text(p) == text
+    assert words.p_text(math.nan) == "–"
+
+
+def test_cells_know_numbers_and_what_they_sort_by():
+    frame = pd.DataFrame(
+        {
+            "group": ["1", "2", "3", "4"],
+            "value": ["−0.20 [−0.30, −0.10]", "SUPPRESSED", "1,200 [9, 2,000]", "0"],
+            "rows": ["<10", "1,204", "12", "–"],
+            "p": ["<0.0001", "0.50", "0.04", "–"],
+            "status": ["SUPPRESSED"] * 4,
+            "word": ["3 rows", "4", "5", "6"],
+        }
+    )
+    cells = words.cells(frame)
+    assert cells.kinds == ["word", "num", "num", "num", "word", "word"]
+    assert cells.numeric == [False, True, True, True, False, False]
+    keys = list(zip(*cells.keys, strict=True))
+    assert keys[1] == (-0.2, None, 1200.0, 0.0)
+    assert keys[2] == (None, 1204.0, 12.0, None)  # a hidden count has no place
+    assert keys[3] == (0.0001, 0.5, 0.04, None)  # a small p-value has
+
+
+def test_json_in_a_script_element_cannot_end_it():
+    given = {"a": "</script><!--", "b": "x & y", "c": "\u2028\u2029"}
+    text = str(words.script_json(given))
+    assert not set("<>&\u2028\u2029") & set(text) and json.loads(text) == given
+    with pytest.raises(ValueError, match="JSON"):
+        words.script_json(math.nan)
+
+
+def test_markdown_has_no_links_or_pictures_of_a_group_name():
+    assert "](" not in words.plain("![x](http://a.example/b.png)")
+    assert words.plain("<b>\n# a | b") == "&lt;b> # a \\| b"
+
+
+def test_an_interval_stays_on_one_line():
+    text = str(words.rich("a −0.08 [−0.1, 1,200] & b [c, d]"))
+    assert text == 'a <span class="whole">−0.08 [−0.1, 1,200]</span> &amp; b [c, d]'
+
+
+def interactive(directory, **choose):
+    frame = pd.DataFrame({"group": list("abcdefghij"), "metric": ["x", "y"] * 5})
+    table = page.Table("T", frame, interactive=True, choose=choose)
+    return page.Page("P", "", False, [page.Section("S", (), [table], items=[EVIL])])
+
+
+def test_interactive_table_brings_its_script_and_a_policy_for_it_alone(tmp_path):
+    page.write(interactive(tmp_path, metric="y"), tmp_path)
+    html = (tmp_path / "report.html").read_text()
+    script = html.split('<script type="module">')[1].split("</script>")[0]
+    known = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    [policy] = [m["content"] for m in Tags(html).all("meta") if "http-equiv" in m]
+    parts = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    assert parts["script-src"] == f"'sha256-{known}'"
+    assert parts["default-src"] == "'none'"
+    assert [o.get("value", "x") for o in Tags(html).all("option")] == ["", "x", "x"]
+    markdown = (tmp_path / "report.md").read_text()
+    assert "| b | y |" in markdown and "| a | x |" not in markdown
+    assert "- &lt;script>alert(1)&lt;/script>" in markdown
 
 
 def test_number_text():

@@ -12,8 +12,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from equity_jax.audit import style
-from equity_jax.audit.style import COLORS, INK, MARKERS, RULE, SOFT, save
+from equity_jax.audit.pages import style
+from equity_jax.audit.pages.style import COLORS, INK, MARKERS, RULE, SOFT, save
 
 __all__ = ["curves", "dots", "heat", "lines_by_group", "save", "stack"]
 
