@@ -5,7 +5,7 @@ The face of the package. Importing it is quick: libraries are loaded on first us
     >>> import equity_jax as ej
     >>> deaths = ej.load("deaths", twin=ej.Twin(months=16))
     >>> found = ej.sweep(deaths, schemes=("mixture", "alone"), seeds=1, steps=50)
-    >>> report = ej.audit(ej.predictions(deaths, found), attribute="race",
+    >>> report = ej.audit(ej.predictions(deaths, found), attributes="race",
     ...                   reference=deaths.spec.reference)
 """
 

@@ -168,10 +168,11 @@ def judge(
     """The audit of the test rows: groups, gaps, systems, controls."""
     spec, chosen = dataset.spec, config.audit
     options = {
-        "attribute": spec.group,
+        "attributes": spec.group,
         "reference": spec.reference,
         "target": spec.targets[0],
         "metrics": ("auroc",),
+        "extras": False,
         "replicates": chosen.replicates,
         "level": chosen.level,
         "min_rows": chosen.min_rows,
@@ -220,7 +221,7 @@ def finish(store: Store, seconds: dict[str, float]) -> Store:
 
 def plain_page(result: Result) -> None:
     """A page with the audit's table only, for studies without their own."""
-    from equity_jax.audit.page import Page, Section, Table, write
+    from equity_jax.audit.pages.page import Page, Section, Table, write
 
     spec = result.dataset.spec
     tables = [Table("Every group, every system", result.report.by_group(), "")]

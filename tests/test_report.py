@@ -4,18 +4,19 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from equity_jax.audit import (
     COLUMNS,
     NOT_ESTIMABLE,
     OK,
+    SUPPRESSED,
     against,
     audit,
-    estimates,
-    inference,
     view,
 )
+from equity_jax.audit.resampling import parts, replicates
+from equity_jax.audit.statistics import inference
 from equity_jax.types import InputError, Predictions, Ratio
 
 GROUPS = ["White", "Black", "Native"]
@@ -52,7 +53,11 @@ def predictions(seeds=2, schemes=("mixture", "transfer"), n=600, blocks=40, seed
 
 def report(p=None, **options):
     defaults = dict(
-        attribute="race", reference="White", metrics=("auroc", "brier"), replicates=200
+        attributes="race",
+        reference="White",
+        extras=False,
+        metrics=("auroc", "brier"),
+        replicates=200,
     )
     return audit(predictions() if p is None else p, **(defaults | options))
 
@@ -60,18 +65,25 @@ def report(p=None, **options):
 @pytest.fixture(scope="module")
 def whole():
     compare = against(scheme="mixture") + against(method="erm")
-    return report(compare=compare, target="y", split="test")
+    return report(compare=compare, target="y", part="test")
 
 
 def test_columns_and_contrasts(whole):
     t = whole.table
     assert tuple(t.columns) == COLUMNS
-    assert set(t.contrast) == {"group", "difference", "ratio", "gap", "worst"}
+    assert set(t.contrast) - {"pair"} == {
+        "group",
+        "band",
+        "difference",
+        "ratio",
+        "gap",
+        "worst",
+    }
     assert set(t.metric) == {"auroc", "brier", "deviance", "observed_expected"}
     first = whole.by_group(metric="auroc", system="erm/mixture")
     assert first.group.tolist() == ["all", "White", "Black", "Native", "not recorded"]
     assert (t.status == OK).all() and t.interval.str.startswith(
-        "bootstrap(block+seed)"
+        "bootstrap(patient+seed)"
     ).all()
     assert ((t.low <= t.value) & (t.value <= t.high)).all()
     assert not t.duplicated(
@@ -168,13 +180,14 @@ def test_the_same_system_twice_differs_by_exactly_nothing():
 
 def test_one_seed_resamples_blocks_only():
     t = report(predictions(seeds=1)).table
-    assert set(t.interval) == {"bootstrap(block)", "bootstrap(block) simultaneous"}
+    kinds = {"bootstrap(patient)", "DeLong, clustered"}
+    assert set(t.interval) == kinds | {f"{kind}, simultaneous" for kind in kinds}
     assert (t.seed == 0).all() and set(t.run) == {0, 1, 2, 3}
 
 
 def test_these_very_models_need_no_seeds():
     wide, narrow = report(), report(resample_seeds=False)
-    assert set(narrow.by_group().interval) == {"bootstrap(block)"}
+    assert set(narrow.by_group().interval) == {"bootstrap(patient)"}
     width = [(r.by_group().high - r.by_group().low).mean() for r in (wide, narrow)]
     assert width[0] > width[1]
     assert wide.by_group().value.equals(narrow.by_group().value)
@@ -189,19 +202,20 @@ def test_small_groups_and_one_class_stay_in_the_table_as_not_estimable():
     y[race == "Black"] = 1.0
     found = report(p._replace(attributes={"race": race}, y=y))
     lost = found.not_estimable
-    assert set(lost.status) == {NOT_ESTIMABLE}
+    assert set(lost.status) == {NOT_ESTIMABLE, SUPPRESSED}
     assert lost[["value", "low", "high"]].isna().all(axis=None)
-    assert (lost.interval == "").all()
+    assert (lost.interval != "").all()  # the reason
     native = view(lost, group="Native", contrast="group")
     assert set(native.metric) == {"auroc", "brier", "deviance", "observed_expected"}
-    assert (native.n == 9).all() and (native.patients > 0).all()
+    assert (native.status == SUPPRESSED).all()
+    assert native[["n", "patients", "positives", "negatives"]].isna().all(axis=None)
     black = view(lost, group="Black", contrast="group")
-    assert set(black.metric) == {"auroc"} and (black.negatives == 0).all()
-    # Only White is left for AUROC: no gap, no worst, and the rows still stand.
+    assert set(black.metric) == {"auroc", "brier"} and (black.negatives == 0).all()
+    # Only White is left for both: no gap, no worst, and the rows still stand.
     for contrast in ("gap", "worst"):
         rows = view(found.table, contrast=contrast, metric="auroc")
         assert (rows.status == NOT_ESTIMABLE).all() and (rows.group == "").all()
-        rows = view(found.table, contrast=contrast, metric="brier")
+        rows = view(found.table, contrast=contrast, metric="deviance")
         assert (rows.status == OK).all() and "Native" not in set(rows.group)
 
 
@@ -236,8 +250,8 @@ def test_masked_rows_do_not_count():
 def test_both_ways_to_auroc_agree(monkeypatch):
     p = predictions()._replace(ratios={})
     pairs = report(p, metrics=("auroc",)).table
-    monkeypatch.setattr(estimates, "FEW", 0)
-    monkeypatch.setattr(estimates, "CHUNK", 2**14)  # several chunks
+    monkeypatch.setattr(parts, "FEW", 0)
+    monkeypatch.setattr(replicates, "CHUNK", 2**10)  # several chunks, in threads
     rows = report(p, metrics=("auroc",)).table
     pd.testing.assert_frame_equal(pairs, rows, rtol=1e-9)
 
@@ -245,24 +259,25 @@ def test_both_ways_to_auroc_agree(monkeypatch):
 def test_replicates_are_those_of_a_loop():
     p = predictions(seeds=1)._replace(ratios={})
     rows = np.flatnonzero(p.attributes["race"] == "Black")
-    weights = inference.resample(int(p.patient.max()) + 1, 200, 0, "bootstrap")
-    w = weights[:, p.patient[rows]]
+    drawn = replicates.resampled(int(p.patient.max()) + 1, 200, 0, "bootstrap")
+    w = np.concatenate([drawn.drawn(i) for i in range(0, 200, drawn.step)])
+    w = w[:, p.patient[rows]]
     score, y = p.prob[0, rows, 0], p.y[rows, 0]
-    draws = np.array([roc_auc_score(y, score, sample_weight=v) for v in w])
+    draws = [average_precision_score(y, score, sample_weight=v) for v in w]
     sick, well = (np.bincount(p.patient[rows], x) for x in (y, 1 - y))
     effective = min(inference.effective_number(x) for x in (sick, well))
     one = inference.Estimate(
-        np.array(roc_auc_score(y, score)),
+        np.array(average_precision_score(y, score)),
         np.array([np.nan]),
-        draws,
+        np.array(draws),
         np.array(effective),
         np.array(True),
+        kind="logit",
     )
     low, high = inference.interval(one)
-    row = value(
-        report(p), contrast="group", group="Black", metric="auroc", system="erm/mixture"
-    )
-    assert (row.low, row.high) == pytest.approx((float(low), float(high)), abs=1e-9)
+    where = dict(contrast="group", group="Black", system="erm/mixture")
+    row = value(report(p, metrics=("auprc",)), metric="auprc", **where)
+    assert (row.low, row.high) == pytest.approx((float(low), float(high)), rel=1e-5)
 
 
 def test_many_labels_and_many_classes():
@@ -284,7 +299,7 @@ def test_many_labels_and_many_classes():
 def test_save_is_deterministic_and_reads_back(whole, tmp_path):
     whole.save(tmp_path / "a.csv")
     compare = against(scheme="mixture") + against(method="erm")
-    report(compare=compare, target="y", split="test").save(tmp_path / "b.csv")
+    report(compare=compare, target="y", part="test").save(tmp_path / "b.csv")
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     back = pd.read_csv(tmp_path / "a.csv")
     np.testing.assert_allclose(back.value, whole.table.value, rtol=1e-8)
@@ -296,9 +311,9 @@ def test_save_is_deterministic_and_reads_back(whole, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (dict(attribute="sex"), "unknown attribute 'sex'; the rows have: race"),
+        (dict(attributes="sex"), "unknown attribute 'sex'; the rows have: race"),
         (dict(reference="Asian"), "no row has race 'Asian'"),
-        (dict(metrics=("f2",)), "unknown metric 'f2'; known: accuracy"),
+        (dict(metrics=("f2",)), "unknown metric 'f2'; known: auroc, auprc, accuracy"),
         (dict(compare=against(scheme="mixtur")), "no system has scheme 'mixtur'"),
         (dict(compare=against(depth="3")), "no system has depth '3'"),
         (dict(replicates=1), "replicates=1"),

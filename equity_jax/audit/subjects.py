@@ -1,29 +1,44 @@
-"""What is audited: which rows, groups and systems, which metrics, which pairs."""
+"""Who is audited: blocks, the groups of every attribute, systems, their pairs."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from equity_jax import metrics
 from equity_jax.types import InputError, Predictions
 
 ALL, UNRECORDED = "all", "not recorded"
 
 
-class Rows(NamedTuple):
-    """Who the rows are. code: int[N], index into `groups`; block: int[N], 0..blocks-1.
+class Grouping(NamedTuple):
+    """The groups of an attribute or of a crossing of attributes.
 
     groups: names without "all": the reference, the others by size, then "not
-    recorded" if there are such rows.
+    recorded" if there are such rows; code: int[N], index into `groups`; place: int[G],
+    where they stand among `Subjects.parts`; shared: whether a block has rows in more
+    than one group, so that the groups are not independent.
     """
 
-    code: np.ndarray
+    attribute: str
     groups: tuple[str, ...]
+    code: np.ndarray
+    place: np.ndarray
+    shared: bool
+
+    @property
+    def named(self) -> np.ndarray:
+        """int[g]: the recorded groups, which alone take part in contrasts."""
+        return np.flatnonzero([g != UNRECORDED for g in self.groups])
+
+
+class Subjects(NamedTuple):
+    """block: int[N] in 0..blocks-1; parts: rows int[n] of "all" and of every group."""
+
     block: np.ndarray
     blocks: int
+    parts: tuple[np.ndarray, ...]
+    groupings: tuple[Grouping, ...]
 
 
 class Cell(NamedTuple):
@@ -34,24 +49,14 @@ class Cell(NamedTuple):
     systems: np.ndarray
     seeds: tuple[int, ...]
 
-
-class Measure(NamedTuple):
-    """One metric of one label on the rows where it is defined.
-
-    num, den: float[S, N] for a ratio of sums (score, None for AUROC); y: float[N] or
-    None; use: bool[N].
-    """
-
-    label: str
-    metric: str
-    num: np.ndarray
-    den: np.ndarray | None
-    y: np.ndarray | None
-    use: np.ndarray
+    @property
+    def name(self) -> str:
+        """The column `system`: "method/scheme", or the method alone."""
+        return f"{self.method}/{self.scheme}" if self.scheme else self.method
 
 
 class Sizes(NamedTuple):
-    """What lies behind an estimate, "all" first; int[G + 1], -1 = not applicable."""
+    """What lies behind an estimate, part by part; int[P], -1 = not applicable."""
 
     n: np.ndarray
     patients: np.ndarray
@@ -67,27 +72,103 @@ class Pair(NamedTuple):
     reference: str
 
 
-def rows_of(p: Predictions, attribute: str, reference: str) -> Rows:
-    """Codes the attribute (reference first, then by size) and the blocks."""
-    if attribute not in p.attributes:
-        known = ", ".join(sorted(p.attributes)) or "none"
-        raise InputError(f"unknown attribute {attribute!r}; the rows have: {known}")
-    values = np.asarray(p.attributes[attribute]).astype(str)
-    names, counts = np.unique(values[values != ""], return_counts=True)
-    if reference not in names:
-        known = ", ".join(names) or "none"
-        raise InputError(f"no row has {attribute} {reference!r}; groups: {known}")
-    taken = sorted({ALL, UNRECORDED} & set(names.tolist()))
+def subjects_of(
+    p: Predictions,
+    attributes: Sequence[str],
+    references: Mapping[str, str],
+    intersections: bool = False,
+) -> Subjects:
+    """Codes every attribute and, if asked, every pair of them and all together.
+
+    Args:
+        p: the rows.
+        attributes: names of p.attributes; none audits the rows as a whole.
+        references: attribute -> group; the largest group where not given.
+        intersections: whether to cross the attributes.
+
+    Raises:
+        InputError: an unknown attribute or group, a group named like a word of the
+            report.
+    """
+    for name in {**dict.fromkeys(attributes), **references}:
+        if name not in p.attributes:
+            known = ", ".join(sorted(p.attributes)) or "none"
+            raise InputError(f"unknown attribute {name!r}; the rows have: {known}")
+    _, block = np.unique(np.asarray(p.patient), return_inverse=True)
+    values = {a: np.asarray(p.attributes[a]).astype(str) for a in attributes}
+    for attribute in attributes:
+        _refuse_words(attribute, values[attribute])
+    plans = [((a,), references.get(a, "")) for a in dict.fromkeys(attributes)]
+    if intersections and len(values) > 1:
+        several = [*combinations(values, 2)]
+        several += [tuple(values)] if len(values) > 2 else []
+        plans += [(names, _crossed(names, references, values)) for names in several]
+    groupings, parts = [], [np.arange(len(block))]
+    for names, reference in plans:
+        columns = [values[name] for name in names]
+        if len(names) > 1 and not np.all([c != "" for c in columns], axis=0).any():
+            continue  # attributes that are never recorded together
+        made = _grouping(" × ".join(names), columns, reference, block, len(parts))
+        order = np.argsort(made.code, kind="stable")
+        ends = np.cumsum(np.bincount(made.code, minlength=len(made.groups)))
+        parts += np.split(order, ends[:-1])
+        groupings.append(made)
+    return Subjects(block, int(block.max()) + 1, tuple(parts), tuple(groupings))
+
+
+def _refuse_words(attribute: str, values: np.ndarray) -> None:
+    taken = sorted({ALL, UNRECORDED} & set(np.unique(values).tolist()))
     if taken:
         raise InputError(f"{attribute} {taken[0]!r} is a word of the report; rename it")
-    size = dict(zip(names.tolist(), counts.tolist(), strict=True))
-    groups: list[str] = sorted(size, key=lambda g: (g != reference, -size[g], g))
-    if np.any(values == ""):
-        groups.append(UNRECORDED)
-    index = {g: i for i, g in enumerate(groups)} | {"": len(groups) - 1}
-    _, block = np.unique(np.asarray(p.patient), return_inverse=True)
-    code = np.array([index[v] for v in values], int)
-    return Rows(code, tuple(groups), block, int(block.max()) + 1)
+
+
+def _crossed(
+    names: Sequence[str], references: Mapping[str, str], values: Mapping
+) -> str:
+    """The crossing of the attributes' own references, each the largest if not given."""
+    own = []
+    for name in names:
+        known, counts = np.unique(values[name][values[name] != ""], return_counts=True)
+        largest = known[np.argmax(counts)] if len(known) else ""
+        own.append(references.get(name) or str(largest))
+    return " × ".join(own)
+
+
+def _grouping(
+    attribute: str,
+    columns: Sequence[np.ndarray],
+    reference: str,
+    block: np.ndarray,
+    start: int,
+) -> Grouping:
+    recorded = np.all([c != "" for c in columns], axis=0)
+    coded = [np.unique(c, return_inverse=True) for c in columns]
+    joint = np.zeros(len(block), int)
+    for names, code in coded:
+        joint = joint * len(names) + code
+    kinds, at, counts = np.unique(
+        joint[recorded], return_index=True, return_counts=True
+    )
+    if not len(kinds):
+        raise InputError(f"no row has a value of {attribute}")
+    where = np.flatnonzero(recorded)[at]
+    names = [" × ".join(str(c[i]) for c in columns) for i in where]
+    size = dict(zip(names, counts.tolist(), strict=True))
+    if reference and reference not in size and len(columns) == 1:
+        known = ", ".join(sorted(names))
+        raise InputError(f"no row has {attribute} {reference!r}; groups: {known}")
+    order = sorted(
+        range(len(names)), key=lambda i: (names[i] != reference, -counts[i], names[i])
+    )
+    rank = np.empty(len(names), int)
+    rank[order] = np.arange(len(names))
+    code = np.full(len(block), len(names))
+    code[recorded] = rank[np.searchsorted(kinds, joint[recorded])]
+    groups = [names[i] for i in order] + [UNRECORDED] * (not recorded.all())
+    place = start + np.arange(len(groups))
+    pairs = np.unique(block[recorded] * len(names) + code[recorded]) // len(names)
+    shared = len(np.unique(pairs)) < len(pairs)
+    return Grouping(attribute, tuple(groups), code, place, shared)
 
 
 def cells_of(runs: Sequence[dict]) -> list[Cell]:
@@ -141,75 +222,13 @@ def pairs_of(
     return found
 
 
-def measures_of(
-    p: Predictions, wanted: Iterable[str], labels: Sequence[str]
-) -> list[Measure]:
-    """The metrics asked for, label by label, then the ratios that came row by row."""
-    found = []
-    wanted = tuple(wanted)
-    for name in wanted:
-        if name not in metrics.METRICS:
-            known = ", ".join(sorted(metrics.METRICS))
-            raise InputError(f"unknown metric {name!r}; known: {known}")
-    for label, score, y, use in _scores(p, labels) if wanted else ():
-        for name in wanted:
-            found.append(_binary(label, name, score, y, use))
-    use = np.all(np.asarray(p.mask) > 0, axis=1)
-    for name, ratio in p.ratios.items():
-        metrics.badness(name, np.nan)  # an unknown name is an error here, not later
-        num, den = np.asarray(ratio.num, float), np.asarray(ratio.den, float)
-        counted = use & np.any((den != 0) | np.isnan(den), axis=0)
-        found.append(Measure("", name, num, den, None, counted))
-    return found
-
-
-def _scores(p: Predictions, labels: Sequence[str]) -> Iterator[tuple]:
-    """(label, score [S, N], y [N], use [N]) per label, or class against rest."""
-    prob, y = np.asarray(p.prob, float), np.asarray(p.y, float)
-    use = (np.asarray(p.mask) > 0) & np.isfinite(y)
-    classes, targets = prob.shape[2], y.shape[1]
-    if targets == 1 and classes <= 2:
-        names, columns = (labels or ("",)), [(prob[..., -1], y[:, 0], use[:, 0])]
-    elif targets == classes:
-        names = labels or tuple(f"label {k}" for k in range(targets))
-        columns = [(prob[..., k], y[:, k], use[:, k]) for k in range(targets)]
-    elif targets == 1:
-        names = labels or tuple(f"class {c}" for c in range(classes))
-        columns = [
-            (prob[..., c], (y[:, 0] == c) * 1.0, use[:, 0]) for c in range(classes)
-        ]
-    else:
-        raise InputError(f"{targets} labels do not fit {classes} columns of scores")
-    for name, (score, label, rows) in zip(names, columns, strict=True):
-        if not np.isin(label[rows], (0, 1)).all():
-            raise InputError(f"label {name!r}: expected 0 or 1 in every used row")
-        yield name, score, label, rows
-
-
-def _binary(
-    label: str, name: str, score: np.ndarray, y: np.ndarray, use: np.ndarray
-) -> Measure:
-    if name not in metrics.ROWS:
-        return Measure(label, name, score, None, y, use)
-    with jax.enable_x64():
-        target = jnp.broadcast_to(jnp.where(use, y, 0.0)[None, :], score.shape)
-        num = np.asarray(metrics.ROWS[name](jnp.asarray(score), target))
-    return Measure(label, name, num, np.ones_like(num), y, use)
-
-
-def sizes_of(measure: Measure, rows: Rows) -> Sizes:
-    """Rows, blocks and classes behind each group, "all" first."""
-    every = [measure.use] + [
-        measure.use & (rows.code == g) for g in range(len(rows.groups))
-    ]
-    patients = [np.unique(rows.block[rows_]).size for rows_ in every]
-    if measure.y is None:
-        classes = [(-1, -1)] * len(every)
-    else:
-        classes = [
-            (int((measure.y[e] == 1).sum()), int((measure.y[e] == 0).sum()))
-            for e in every
-        ]
-    positives, negatives = np.array(classes).T
-    n = np.array([int(e.sum()) for e in every])
-    return Sizes(n, np.array(patients), positives, negatives)
+def sizes_of(use: np.ndarray, y: np.ndarray | None, subjects: Subjects) -> Sizes:
+    """Rows, blocks and classes (where y is given) behind each part."""
+    kept = [part[use[part]] for part in subjects.parts]
+    patients = [np.unique(subjects.block[rows]).size for rows in kept]
+    n = np.array([len(rows) for rows in kept])
+    if y is None:
+        none = np.full(len(n), -1)
+        return Sizes(n, np.array(patients), none, none)
+    positives = np.array([int(np.sum(y[rows] == 1)) for rows in kept])
+    return Sizes(n, np.array(patients), positives, n - positives)
