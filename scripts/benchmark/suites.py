@@ -1,0 +1,64 @@
+"""The suites by name, and how much memory ours takes, alone in a process of its own."""
+
+import multiprocessing
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from equity_jax.files import env
+from scripts.benchmark import audit, race
+from scripts.benchmark.audit import Sizes
+
+LIMIT = 4 * 2**30  # bytes that --memory may take
+
+
+class Entry(NamedTuple):
+    """build: sizes -> the race; once: ours alone, cold, for its memory."""
+
+    build: Callable[[Sizes], race.Suite]
+    once: Callable[[Sizes], dict[str, Any]]
+
+
+SUITES: dict[str, Entry] = {
+    "audit": Entry(audit.build, audit.once),
+}
+"""What can be measured. A suite arrives with the study that needs it."""
+
+
+def memory(name: str, sizes: Sizes) -> dict[str, Any]:
+    """Peak resident memory of ours, run once in a fresh process.
+
+    The peak counts everything of that process: the interpreter, the libraries, the
+    simulated rows and the audit.
+
+    Example:
+        >>> memory("audit", Sizes(rows=10**6))["peak_bytes"]  # doctest: +SKIP
+        2500000000
+    """
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        found = pool.apply(_peak, (name, sizes))
+    found["met"] = found["peak_bytes"] < LIMIT
+    held = {"environment": env({}), "sizes": sizes._asdict()}
+    return held | {"memory": found | {"limit_bytes": LIMIT}}
+
+
+def verdict(found: Mapping[str, Any]) -> str:
+    """One line: the peak against the limit, a miss said as a miss."""
+    word = "MET   " if found["met"] else "MISSED"
+    peak, limit = (found[k] / 2**30 for k in ("peak_bytes", "limit_bytes"))
+    return (
+        f"{word} peak resident memory {peak:.2f} GiB, target under {limit:.0f} GiB; "
+        f"{found['seconds_cold']:.1f} s with compilation"
+    )
+
+
+def _peak(name: str, sizes: Sizes) -> dict[str, Any]:
+    """What `once` found, its seconds (cold) and the peak of this process."""
+    began = time.perf_counter()
+    found = SUITES[name].once(sizes)
+    seconds = time.perf_counter() - began
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return found | {"seconds_cold": seconds, "peak_bytes": peak}

@@ -1,0 +1,1 @@
+"""Do intervals cover, in simulated worlds: `python -m scripts.coverage --help`."""
