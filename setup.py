@@ -20,6 +20,9 @@ REQUIRES = [
     "matplotlib>=3.10",  # figures
     "jinja2>=3.1",  # report.html
     "tqdm>=4.66",  # progress bars
+    "threadpoolctl>=3.5",  # one BLAS thread in each thread of the bootstrap
+    "altair>=6.0",  # charts of the audit's page, as Vega-Lite
+    "vl-convert-python>=1.9",  # those charts as PNG, and Vega's JavaScript, offline
 ]
 
 EXTRAS = {
@@ -29,6 +32,8 @@ EXTRAS = {
         "hypothesis>=6.100",  # properties of metrics and parsers
         "statsmodels>=0.15",  # reference optima of count models
         "scikit-learn>=1.7",  # reference metrics
+        "fairlearn>=0.15",  # reference metrics by group, equalized odds
+        "playwright>=1.50",  # drives the installed Chromium over the report
         "ruff>=0.17",  # the style, checked by the suite
     ],
     "bench": [  # the other side of scripts.benchmark
@@ -36,6 +41,7 @@ EXTRAS = {
         "keras>=3.12",
         "lightgbm>=4.6",
         "faiss-cpu>=1.12",
+        "fairlearn>=0.15",
         "scikit-learn>=1.7",
     ],
     "dicom": ["pydicom>=3.0", "pylibjpeg[all]>=2.0"],  # reading DICOM files
@@ -50,9 +56,9 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(
-        include=["equity_jax", "equity_jax.*", "experiments", "scripts"]
+        include=["equity_jax", "equity_jax.*", "experiments", "scripts", "scripts.*"]
     ),
-    package_data={"equity_jax.audit": ["*.j2"]},
+    package_data={"equity_jax.audit.pages": ["*.j2", "*.js"]},
     install_requires=REQUIRES,
     extras_require=EXTRAS,
     classifiers=[

@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from equity_jax.audit import NOT_ESTIMABLE, figures
-from equity_jax.audit.page import Section, Table
+from equity_jax.audit import NOT_ESTIMABLE
+from equity_jax.audit.pages import figures
+from equity_jax.audit.pages.page import Section, Table
 from equity_jax.data.deaths import lost_to_suppression
 from equity_jax.run import Result
 from equity_jax.types import Counted, Dataset

@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from equity_jax.audit import NOT_ESTIMABLE, figures, view
-from equity_jax.audit.page import Section, Table
+from equity_jax.audit import NOT_ESTIMABLE, view
+from equity_jax.audit.pages import figures
+from equity_jax.audit.pages.page import Section, Table
 from equity_jax.run import Result
 from equity_jax.types import TEST, VALID
 from experiments.page_parts import HEADLINE, picture, plain_method, short, wide

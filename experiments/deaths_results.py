@@ -2,8 +2,9 @@
 
 import pandas as pd
 
-from equity_jax.audit import figures, view
-from equity_jax.audit.page import Section, Table, interval_text
+from equity_jax.audit import view
+from equity_jax.audit.pages import figures
+from equity_jax.audit.pages.page import Section, Table, interval_text
 from equity_jax.run import Result
 from equity_jax.systems import at
 from experiments.page_parts import (

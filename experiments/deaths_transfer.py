@@ -23,7 +23,7 @@ import dataclasses
 import pandas as pd
 
 from equity_jax.audit import view
-from equity_jax.audit.page import Page, answer, interval_text, write
+from equity_jax.audit.pages.page import Page, answer, interval_text, write
 from equity_jax.config import Config, Train
 from equity_jax.run import Result, run
 from equity_jax.schemes import VARIANTS

@@ -62,7 +62,9 @@ def gain_interval(bench: Bench, some: Dataset, fits: Fits, seed: int) -> pd.Data
     report = audit(
         # every observed cell, also where high burden is not decided
         judged._replace(ratios={"deviance": judged.ratios["deviance"]}, mask=some.mask),
-        attribute=some.spec.group,
+        attributes=some.spec.group,
+        metrics=(),
+        extras=False,
         reference=some.spec.reference,
         compare=[({"scheme": TRANSFER}, {"scheme": MIXTURE})],
         replicates=bench.config.audit.replicates,

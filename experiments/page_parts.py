@@ -3,8 +3,9 @@
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from equity_jax.audit import NOT_ESTIMABLE, figures
-from equity_jax.audit.page import Figure, interval_text
+from equity_jax.audit import NOT_ESTIMABLE
+from equity_jax.audit.pages import figures
+from equity_jax.audit.pages.page import Figure, interval_text
 from equity_jax.run import Result
 
 TITLES = {

@@ -75,7 +75,7 @@ def test_high_burden_is_decided_by_the_interval(dataset, test):
 
 
 def test_undecided_cells_still_count_in_the_deviance(dataset, test):
-    report = audit(test, attribute="race", reference=dataset.spec.reference,
+    report = audit(test, attributes="race", reference=dataset.spec.reference,
                    metrics=("auroc",), replicates=20)  # fmt: skip
     n = report.by_group(group="all").set_index("metric")["n"]
     assert n["deviance"] == len(dataset.x)

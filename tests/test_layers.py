@@ -232,7 +232,7 @@ def test_the_floors_mean_what_they_say(importer, room, fine):
 def test_imports_are_seen_wherever_they_stand(tmp_path):
     path = tmp_path / "late.py"
     path.write_text(
-        "import equity_jax.audit.page\n"
+        "import equity_jax.audit.pages.page\n"
         "def f():\n"
         "    from equity_jax import train, config as c\n"
         "    from equity_jax import fit\n"

@@ -117,7 +117,7 @@ def test_the_face_does_what_the_run_does(store):
     found = ej.sweep(dataset, model="mlp(8)", **fields)
     report = ej.audit(
         ej.predictions(dataset, found),
-        attribute="race",
+        attributes="race",
         reference=dataset.spec.reference,
         replicates=50,
     )
