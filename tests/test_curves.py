@@ -1,5 +1,4 @@
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +12,6 @@ from equity_jax.audit.decisions.curves import (
     ece_debiased,
     ece_floor,
     roc,
-    suppress,
 )
 from equity_jax.audit.resampling import moments
 
@@ -121,13 +119,6 @@ def test_confusion_equals_scikit_learn(weighted):
     found = confusion(y, score >= 0.4, weight)
     assert tuple(found) == pytest.approx((tp, fp, fn, tn))
     assert all(isinstance(cell, float if weighted else int) for cell in found)
-
-
-def test_small_counts_are_missing_and_zero_is_not():
-    found = suppress(np.array([0, 1, 9, 10, 300]), 10)
-    assert found.isna().tolist() == [False, True, True, False, False]
-    assert found.dtype == pd.Int64Dtype() and found[3] == 10
-    assert suppress(np.array([0, 1]), 0).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("p", [0.02, 0.3, 0.5, 0.97])

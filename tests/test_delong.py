@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from equity_jax.audit.statistics.delong import delong, delong_between, delong_covariance
+from equity_jax.audit.statistics.delong import delong, delong_between
 
 
 def rows(rng, n=60, ties=False):
@@ -108,26 +108,6 @@ def test_between_groups_with_patients_on_both_sides():
     assert apart.se != pytest.approx(found.se, rel=1e-3)
 
 
-def test_covariance_gives_the_variance_of_a_difference():
-    rng = np.random.default_rng(4)
-    score, y = rows(rng, n=100)
-    other = score + 0.5 * rng.normal(size=100)
-    for block in (np.arange(100), rng.integers(0, 30, 100)):
-        auroc, cov = delong_covariance([score, other], y, block)
-        one, two = delong(score, y, block), delong(other, y, block)
-        assert auroc.tolist() == [one.auroc, two.auroc]
-        assert np.sqrt(np.diag(cov)) == pytest.approx([one.se, two.se])
-        assert cov[0, 1] == cov[1, 0] > 0
-    same = delong_covariance([score, score], y, np.arange(100))[1]
-    assert same[0, 0] - same[0, 1] == pytest.approx(0, abs=1e-15)
-    # numpy's covariance of the placements, for rows that are independent
-    block = np.arange(100)
-    one, two = delong(score, y, block), delong(other, y, block)
-    expected = np.cov(one.positives, two.positives) / (y == 1).sum()
-    expected = expected + np.cov(one.negatives, two.negatives) / (y == 0).sum()
-    assert delong_covariance([score, other], y, block)[1] == pytest.approx(expected)
-
-
 def test_effective_is_welch_s_for_rows_and_kish_s_for_clusters():
     rng = np.random.default_rng(5)
     y = np.repeat([1, 0], [12, 40])
@@ -147,5 +127,3 @@ def test_too_few_of_a_class_have_no_error():
     assert np.isnan(none.auroc) and np.isnan(none.se)
     one_patient = delong(score, np.array([0, 0, 1, 1]), np.array([0, 1, 2, 2]))
     assert np.isnan(one_patient.se)
-    auroc, cov = delong_covariance([score, score], np.zeros(4), np.arange(4))
-    assert np.isnan(auroc).all() and np.isnan(cov).all() and cov.shape == (2, 2)

@@ -115,21 +115,6 @@ def confusion(
     return Confusion(*(float(np.sum(weight, where=cell)) for cell in cells))
 
 
-def suppress(count: np.ndarray, least: int) -> pd.api.extensions.ExtensionArray:
-    """Int64[n]: counts of 1..least-1 rows become NA.
-
-    A cell that follows from others by subtraction (positives less true positives) is
-    not hidden here: that needs to know what else is shown.
-
-    Example:
-        >>> suppress([0, 3, 12], 10).tolist()
-        [0, <NA>, 12]
-    """
-    made = pd.array(np.asarray(count), dtype="Int64")
-    made[(made > 0) & (made < least)] = pd.NA
-    return made
-
-
 def ece_floor(
     score: np.ndarray, y: np.ndarray, bins: np.ndarray, block: np.ndarray | None = None
 ) -> float:

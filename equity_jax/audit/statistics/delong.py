@@ -15,7 +15,6 @@ c_b=\frac1n\sum_{j\in b}(U_j-A).$$
 When every block has one row this *is* DeLong's variance.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -84,23 +83,6 @@ def delong_between(
     a, c = sums.add(positives - auroc, negatives - auroc)
     se = float(np.sqrt(sums.covariance(a, c, a, c)))
     return Delong(auroc, se, sums.effective(), positives, negatives)
-
-
-def delong_covariance(
-    scores: Sequence[np.ndarray], y: np.ndarray, block: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """AUROCs float[k] and their covariance float[k, k]: k models on the same rows."""
-    sick = np.asarray(y) > 0.5
-    block = np.asarray(block)
-    models = [delong(score, y, block) for score in scores]
-    auroc = np.array([model.auroc for model in models])
-    k = len(models)
-    if np.isnan(auroc).any():
-        return auroc, np.full((k, k), np.nan)
-    sums = _Sums.of(block[sick], block[~sick])
-    moved = [sums.add(d.positives - d.auroc, d.negatives - d.auroc) for d in models]
-    table = [[sums.covariance(*one, *two) for two in moved] for one in moved]
-    return auroc, np.array(table).reshape(k, k)
 
 
 def placements(score: np.ndarray, among: np.ndarray) -> np.ndarray:
