@@ -106,11 +106,16 @@ def answered(
             )
 
 
-def settle(p: Predictions, options: Options) -> tuple[Predictions, list[str]]:
+def settle(
+    p: Predictions, options: Options, unit: str = "patient"
+) -> tuple[Predictions, list[str]]:
     """Applies the policy for patients whose attribute records disagree; notes.
 
-    The validation rows follow the same policy.
+    The validation rows follow the same policy. A unit that is not a patient (a region ×
+    month) has rows of many groups by nature, and no records that could disagree.
     """
+    if unit != "patient":
+        return p, []
     notes, attributes, keep = [], dict(p.attributes), np.ones(len(p.id), bool)
     for name in options.names:
         if name not in attributes:

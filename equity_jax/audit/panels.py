@@ -141,6 +141,7 @@ def sensitivities(
     """Bounds under label error that differs by group, and other conflict policies."""
     options, parts = court.options, []
     every = {g.attribute: g.groups[0] for g in single(court)}
+    patients = court.rules.unit == "patient"
     for label in asking.labels(recorded, court.wish):
         score, y, use = label.test
         attributes = {
@@ -156,7 +157,7 @@ def sensitivities(
                     sensitivity.Rows(score[s, use], y[use], called),
                     {k: attributes[k][use] for k in references},
                     references,
-                    np.asarray(recorded.patient)[use],
+                    np.asarray(recorded.patient)[use] if patients else None,
                     system=cell.name,
                     label=label.name,
                     min_rows=options.min_rows,

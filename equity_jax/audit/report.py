@@ -139,7 +139,7 @@ def audit(source: Any, **chosen: Any) -> AuditReport:
     """
     options, rest = split_options(chosen)
     recorded, found = _read(source, options, rest)
-    p, notes = judging.settle(recorded, options)
+    p, notes = judging.settle(recorded, options, found.unit)
     named = {"multiclass": found.classes, "multilabel": found.labels}
     labels = named.get(found.kind, options.labels)
     court = judging.court_of(p, options, tuple(labels), found.unit)

@@ -10,6 +10,7 @@ from equity_jax.audit.pages.audit_pairs import cross
 from equity_jax.audit.pages.page import Section, Table
 from equity_jax.audit.pages.style import distinct
 from equity_jax.audit.pages.words import NONE, interval_text, number_text, p_text
+from equity_jax.audit.resampling.measures import BINARY
 from equity_jax.audit.table import NOT_ESTIMABLE, OK, SUPPRESSED, view
 
 KEYS = ["system", "label", "attribute", "metric", "group"]
@@ -64,7 +65,9 @@ def _count(row: Any, column: str, hidden: str) -> str:
         return names.count(n, hidden)
     if not pd.isna(n):
         return number_text(int(n))
-    return SUPPRESSED if column == "Positives" or row.status == SUPPRESSED else NONE
+    labeled = row.metric in BINARY or "@" in row.metric  # a count has no positives
+    hidden_class = column == "Positives" and labeled
+    return SUPPRESSED if hidden_class or row.status == SUPPRESSED else NONE
 
 
 def power(report: Any, first: Primary) -> Section:
