@@ -17,6 +17,20 @@ resumes. The whole default takes about 2.5 hours on two cores; --rows=50,200,100
     gap, band, worst                 covers, and at equal groups the gap's interval
                                      contains 0, in 94 % or more (low)
     homogeneity test                 rejects 5 % of equal groups (liberal, conservative)
+
+Measured, 106 of the 108 corners of --rows=50,200,1000 --repeats=95 --replicates=300 (16
+metrics; the last two, 8 groups of 1,000 rows, were not reached; 5,000 rows not run):
+of our 9,505 cells with intervals enough to be judged 10 are low, 85 too wide, and no
+test is liberal (mean size 4.4 %). What fails, and is to be read with care:
+    precision, clustered, 33 patients with 10 positive rows: .84 over all rows, gap .86
+    worst of calibration_intercept, a two-sided metric: .70-.86 for the truth of the
+        group that is truly worst; for the group that it names, it is that group's band
+    ECE ("bias bounded"): .99-1.00, safe but wide; its homogeneity is not tested
+    NPV near .99: difference and ratio .998, wide
+The percentile bootstrap of the gap contains 0 in 8 % of equal groups (AUROC: 0 %), ours
+in 95-97 %; resampling rows instead of patients covers .73 on average with six images
+each. Power of the test for an AUROC of .79 among .85: .07 with 50 rows a group, .23
+with 200, .65 with 1,000 (one image a patient).
 """
 
 import sys
