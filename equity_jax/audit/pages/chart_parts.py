@@ -107,10 +107,10 @@ def kinds(
         many = [values[i % len(values)] for i in range(len(names))]
         return alt.Scale(domain=names, range=many)
 
-    # names of models can be long: as many columns as fit the chart
-    room = max(1, min(6, 110 // max(len(str(name)) + 6 for name in names or [""])))
-    legend = {"legend": alt.Legend(columns=room, labelLimit=400)}
-    legend = legend if len(names) > 1 else {"legend": None}
+    legend = {} if len(names) > 1 else {"legend": None}
+    if sum(len(str(name)) + 6 for name in names) > 110:  # more than a line holds
+        room = max(1, 110 // max(len(str(name)) + 6 for name in names))
+        legend = {"legend": alt.Legend(columns=room, labelLimit=400)}
     color = alt.Color(f"{column}:N", scale=scale(COLORS), title=None, **legend)
     return color, made(f"{column}:N", scale=scale(looks), title=None, **legend)
 
