@@ -18,8 +18,8 @@ from equity_jax.audit.resampling.measures import (
     labels_of,
 )
 from equity_jax.audit.resampling.moments import MOMENTS
-from equity_jax.audit.resampling.replicates import resampled
-from equity_jax.audit.subjects import Grouping, Subjects
+from equity_jax.audit.resampling.replicates import Replicates, resampled
+from equity_jax.audit.subjects import CROSS, Grouping, Subjects
 from equity_jax.metrics import CONFUSION
 from equity_jax.types import InputError, Predictions
 
@@ -46,6 +46,27 @@ class Label(NamedTuple):
     valid: tuple[np.ndarray, np.ndarray, np.ndarray] | None
 
 
+class Validation(NamedTuple):
+    """The rows that thresholds come from, and their replicates, drawn once for all.
+
+    block: int[Nv], the patient of each row.
+    """
+
+    rows: Predictions
+    block: np.ndarray
+    replicates: Replicates
+
+
+def validation(p: Predictions, replicates: int, seed: int) -> Validation | None:
+    """The validation rows of predictions, if there are any."""
+    if p.valid is None:
+        return None
+    _, block = np.unique(np.asarray(p.valid.patient), return_inverse=True)
+    blocks = int(block.max()) + 1
+    drawn = resampled(blocks, replicates, seed, "bootstrap/validation")
+    return Validation(p.valid, block, drawn)
+
+
 def labels(p: Predictions, wish: Wish) -> list[Label]:
     """The binary labels that metrics can be asked of; none where only counts came."""
     asked = wish.metrics is None or len(wish.metrics) > 0
@@ -60,7 +81,7 @@ def labels(p: Predictions, wish: Wish) -> list[Label]:
 
 
 def questions(
-    p: Predictions, wish: Wish, subjects: Subjects, replicates: int, seed: int
+    p: Predictions, wish: Wish, subjects: Subjects, valid: Validation | None
 ) -> list[Question]:
     """Every question of an audit, label by label, then the ratios given row by row.
 
@@ -75,7 +96,7 @@ def questions(
     for label in labels(p, wish):
         decided = tuple(n for n in names if n in CONFUSION)
         shape = (len(label.test[0]), len(subjects.parts))
-        cuts = [_cut(p, label, rule, wish, decided, shape, replicates, seed)]
+        cuts = [_cut(valid, label, rule, wish, decided, shape)]
         cuts = cuts if decided else []
         at = [f"{t:g}" for t in wish.net_benefit]
         at += [n.partition("@")[2] for n in names if n.startswith("net_benefit@")]
@@ -89,27 +110,25 @@ def questions(
 
 
 def _cut(
-    p: Predictions,
+    valid: Validation | None,
     label: Label,
     rule: thresholds.Rule,
     wish: Wish,
     metrics: tuple[str, ...],
     shape: tuple[int, int],
-    replicates: int,
-    seed: int,
 ) -> Cut:
     if rule.name == "fixed":
         return Cut("fixed", metrics, np.full(shape, rule.value))
-    if label.valid is None:
+    if valid is None:
         raise InputError(
             f"threshold {wish.threshold!r} comes from validation rows, and there are"
             " none: name the split column, or give the threshold as a number"
         )
     score, y, use = label.valid
     many = range(len(score))
-    drawn = [moved(p.valid, label, rule, replicates, seed, use, s) for s in many]
+    drawn = [moved(valid, label, rule, use, s) for s in many]
     value = [
-        thresholds.pick(rule, s[use], y[use], _weight(p.valid, use)) for s in score
+        thresholds.pick(rule, s[use], y[use], _weight(valid.rows, use)) for s in score
     ]
     if not np.isfinite(value).all():
         raise InputError(
@@ -117,16 +136,14 @@ def _cut(
             f" {label.name!r} have one class only"
         )
     every = np.broadcast_to(np.array(value)[:, None], shape)
-    draws = np.broadcast_to(np.array(drawn)[:, None], (*shape, replicates))
+    draws = np.broadcast_to(np.array(drawn)[:, None], (*shape, len(drawn[0])))
     return Cut(f"validation: {wish.threshold}", metrics, every, draws)
 
 
 def moved(
-    valid: Predictions,
+    valid: Validation,
     label: Label,
     rule: thresholds.Rule,
-    replicates: int,
-    seed: int,
     rows: np.ndarray,
     system: int,
 ) -> np.ndarray:
@@ -135,16 +152,14 @@ def moved(
     rows: bool[N], the validation rows that decide.
     """
     score, y = label.valid[0][system][rows], label.valid[1][rows]
-    _, block = np.unique(np.asarray(valid.patient), return_inverse=True)
-    found, mine = np.full(replicates, np.nan), block[rows]
-    weight = _weight(valid, rows)
+    found, mine = np.full(valid.replicates.count, np.nan), valid.block[rows]
+    weight = _weight(valid.rows, rows)
 
     def work(where: slice, drawn: np.ndarray) -> None:
         w = drawn[mine].T if weight is None else drawn[mine].T * weight
         found[where] = thresholds.replicate(rule, score, y, w)
 
-    blocks = int(block.max()) + 1
-    resampled(blocks, replicates, seed, "bootstrap/validation").run(work)
+    valid.replicates.run(work)
     return found
 
 
@@ -153,29 +168,27 @@ def _weight(p: Predictions, use: np.ndarray) -> np.ndarray | None:
 
 
 def policies(
-    p: Predictions,
+    valid: Validation,
     label: Label,
     wish: Wish,
     subjects: Subjects,
     grouping: Grouping,
-    replicates: int,
-    seed: int,
 ) -> list[Question]:
     """Group-aware thresholds and equalized odds of one attribute, from validation.
 
     The group-aware cut has its own threshold, and its own uncertainty, in each group;
     over all rows together both policies are decisions that are taken as they are.
     """
-    valid, rule = p.valid, thresholds.parse(wish.threshold)
-    code, groups = codes(valid, p, grouping), len(grouping.groups)
+    rule = thresholds.parse(wish.threshold)
+    code, groups = codes(valid.rows, grouping), len(grouping.groups)
     score, y, use = label.valid
     if len(np.unique(y[use])) < 2:
         return []
     own = np.full((len(score), len(subjects.parts)), np.nan)
-    draws = np.full((*own.shape, replicates), np.nan)
+    draws = np.full((*own.shape, valid.replicates.count), np.nan)
     decisions: dict[str, list[np.ndarray]] = {AWARE: [], ODDS: []}
     test_code = np.where(np.isin(grouping.code, grouping.named), grouping.code, -1)
-    weight = _weight(valid, use)
+    weight = _weight(valid.rows, use)
     for s, scores in enumerate(score):
         args = scores[use], y[use], code[use], groups
         cuts = thresholds.of_groups(rule, *args, weight=weight)
@@ -184,7 +197,7 @@ def policies(
             use if not alone else use & (code == g) for g, alone in enumerate(cuts.own)
         ]
         for place, mine in zip(grouping.place, rows, strict=True):
-            draws[s, place] = moved(valid, label, rule, replicates, seed, mine, s)
+            draws[s, place] = moved(valid, label, rule, mine, s)
         tested = label.test[0][s]
         decisions[AWARE].append(tested >= cuts.value[test_code])
         odds = equalized_odds.fit(*args, weight=weight)
@@ -198,10 +211,9 @@ def policies(
     ]
 
 
-def codes(valid: Predictions, p: Predictions, grouping: Grouping) -> np.ndarray:
+def codes(valid: Predictions, grouping: Grouping) -> np.ndarray:
     """int[Nv]: the group of each validation row; -1 for groups that test lacks."""
-    names = grouping.attribute.split(" × ")
-    values = [np.asarray(valid.attributes[n]).astype(str) for n in names]
+    values = [np.asarray(valid.attributes[n]).astype(str) for n in grouping.names]
     index = {group: g for g, group in enumerate(grouping.groups)}
-    joint = [" × ".join(row) if all(row) else "" for row in zip(*values, strict=True)]
+    joint = [CROSS.join(row) if all(row) else "" for row in zip(*values, strict=True)]
     return np.array([index.get(name, -1) for name in joint], int)

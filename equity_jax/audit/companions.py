@@ -33,9 +33,13 @@ SUMMARIES = {
 class Judged(NamedTuple):
     """One metric under one grouping, with "all" at place 0 of the estimate."""
 
-    label: str
     maker: Maker
     estimate: Estimate
+
+    @property
+    def label(self) -> str:
+        """The label that it is about."""
+        return self.maker.base["label"]
 
     @property
     def named(self) -> Estimate:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from equity_jax.audit import asking, status, subjects
-from equity_jax.audit.asking import Wish
+from equity_jax.audit.asking import Validation, Wish
 from equity_jax.audit.companions import Judged
 from equity_jax.audit.contrasts import Maker
 from equity_jax.audit.options import Options
@@ -30,6 +30,7 @@ class Court(NamedTuple):
     subjects: Subjects
     cells: list[Cell]
     replicates: Replicates
+    valid: Validation | None
 
 
 def court_of(
@@ -49,17 +50,16 @@ def court_of(
     )
     drawn = resampled(who.blocks, options.replicates, options.seed, "bootstrap")
     wish = Wish(options.metrics, labels, options.threshold, tuple(options.net_benefit))
-    return Court(p, wish, options, rules, who, subjects.cells_of(p.runs), drawn)
+    valid = asking.validation(p, options.replicates, options.seed)
+    cells = subjects.cells_of(p.runs)
+    return Court(p, wish, options, rules, who, cells, drawn, valid)
 
 
 def judge(
     court: Court, pairs: list[Pair], tick: Callable[[], object]
 ) -> tuple[list[Judged], list[dict]]:
     """Every metric of every grouping, and the rows of the table."""
-    options = court.options
-    asked = asking.questions(
-        court.predictions, court.wish, court.subjects, options.replicates, options.seed
-    )
+    asked = asking.questions(court.predictions, court.wish, court.subjects, court.valid)
     judged, records = [], []
     for question in asked:
         for one in answered(court, question, tick):
@@ -81,17 +81,15 @@ def answered(
         question, who, court.replicates, p.weight, closed=alone, tick=tick
     )
     sizes = subjects.sizes_of(question.use, question.y, who)
-    label = question.label
     base = {"target": court.options.target, "split": court.options.part}
     for answer in answers:
         estimate, why = status.join(answer, court.cells, sizes, court.rules)
         first = [cell.systems[0] for cell in court.cells]
         threshold = answer.threshold[first]
-        named = base | {"label": label, "threshold_source": answer.source}
+        named = base | {"label": question.label, "threshold_source": answer.source}
         for grouping in who.groupings if only is None else [only]:
             at = np.concatenate([[0], grouping.place])
             yield Judged(
-                label,
                 Maker(
                     named,
                     answer.metric,

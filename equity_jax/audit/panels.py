@@ -85,7 +85,7 @@ def parts(
 
 def single(court: Court) -> list[Grouping]:
     """The groupings of one attribute."""
-    return [g for g in court.subjects.groupings if " × " not in g.attribute]
+    return [g for g in court.subjects.groupings if len(g.names) == 1]
 
 
 def drawn(court: Court, labels: list[Label]) -> Iterator[dict]:
@@ -173,8 +173,7 @@ def policies(
     tick: Callable[[], object],
 ) -> Iterator[dict]:
     """One threshold for all, one for each group, and equalized odds, side by side."""
-    options = court.options
-    if court.predictions.valid is None:
+    if court.valid is None:
         return
     for label in labels:
         for grouping in single(court):
@@ -190,9 +189,7 @@ def policies(
             if not blind:
                 continue
             args = (label, court.wish, court.subjects, grouping)
-            for question in asking.policies(
-                court.predictions, *args, options.replicates, options.seed
-            ):
+            for question in asking.policies(court.valid, *args):
                 scored = isinstance(question, Scored)
                 for one in judging.answered(court, question, tick, grouping):
                     source = one.maker.base["threshold_source"]

@@ -185,7 +185,7 @@ def _meta(court: judging.Court, found: Found) -> dict[str, Any]:
     options, who = court.options, court.subjects
     chosen = ("seed", "replicates", "level", "min_rows", "min_blocks", "threshold")
     chosen += ("adjustment", "conflicts", "resample_seeds", "wanted", "simulated")
-    first = [g for g in who.groupings if " × " not in g.attribute]
+    first = [g for g in who.groupings if len(g.names) == 1]
     meta = {name: getattr(options, name) for name in chosen}
     return meta | {
         "attributes": list(options.names),

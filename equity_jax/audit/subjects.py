@@ -9,22 +9,29 @@ import numpy as np
 from equity_jax.types import InputError, Predictions
 
 ALL, UNRECORDED = "all", "not recorded"
+CROSS = " × "
 
 
 class Grouping(NamedTuple):
     """The groups of an attribute or of a crossing of attributes.
 
-    groups: names without "all": the reference, the others by size, then "not
-    recorded" if there are such rows; code: int[N], index into `groups`; place: int[G],
-    where they stand among `Subjects.parts`; shared: whether a block has rows in more
-    than one group, so that the groups are not independent.
+    names: the attributes that are crossed, or the one; groups: without "all": the
+    reference, the others by size, then "not recorded" if there are such rows; code:
+    int[N], index into `groups`; place: int[G], where they stand among
+    `Subjects.parts`; shared: whether a block has rows in more than one group, so that
+    the groups are not independent.
     """
 
-    attribute: str
+    names: tuple[str, ...]
     groups: tuple[str, ...]
     code: np.ndarray
     place: np.ndarray
     shared: bool
+
+    @property
+    def attribute(self) -> str:
+        """What the table calls it: "race", or "race × sex"."""
+        return CROSS.join(self.names)
 
     @property
     def named(self) -> np.ndarray:
@@ -108,7 +115,7 @@ def subjects_of(
         columns = [values[name] for name in names]
         if len(names) > 1 and not np.all([c != "" for c in columns], axis=0).any():
             continue  # attributes that are never recorded together
-        made = _grouping(" × ".join(names), columns, reference, block, len(parts))
+        made = _grouping(names, columns, reference, block, len(parts))
         order = np.argsort(made.code, kind="stable")
         ends = np.cumsum(np.bincount(made.code, minlength=len(made.groups)))
         parts += np.split(order, ends[:-1])
@@ -131,11 +138,11 @@ def _crossed(
         known, counts = np.unique(values[name][values[name] != ""], return_counts=True)
         largest = known[np.argmax(counts)] if len(known) else ""
         own.append(references.get(name) or str(largest))
-    return " × ".join(own)
+    return CROSS.join(own)
 
 
 def _grouping(
-    attribute: str,
+    attributes: tuple[str, ...],
     columns: Sequence[np.ndarray],
     reference: str,
     block: np.ndarray,
@@ -150,13 +157,13 @@ def _grouping(
         joint[recorded], return_index=True, return_counts=True
     )
     if not len(kinds):
-        raise InputError(f"no row has a value of {attribute}")
+        raise InputError(f"no row has a value of {attributes[0]}")
     where = np.flatnonzero(recorded)[at]
-    names = [" × ".join(str(c[i]) for c in columns) for i in where]
+    names = [CROSS.join(str(c[i]) for c in columns) for i in where]
     size = dict(zip(names, counts.tolist(), strict=True))
     if reference and reference not in size and len(columns) == 1:
         known = ", ".join(sorted(names))
-        raise InputError(f"no row has {attribute} {reference!r}; groups: {known}")
+        raise InputError(f"no row has {attributes[0]} {reference!r}; groups: {known}")
     order = sorted(
         range(len(names)), key=lambda i: (names[i] != reference, -counts[i], names[i])
     )
@@ -168,7 +175,7 @@ def _grouping(
     place = start + np.arange(len(groups))
     pairs = np.unique(block[recorded] * len(names) + code[recorded]) // len(names)
     shared = len(np.unique(pairs)) < len(pairs)
-    return Grouping(attribute, tuple(groups), code, place, shared)
+    return Grouping(attributes, tuple(groups), code, place, shared)
 
 
 def cells_of(runs: Sequence[dict]) -> list[Cell]:

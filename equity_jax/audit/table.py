@@ -1,6 +1,5 @@
 """The long table: its columns, how a row is written, what may not be shown."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from equity_jax.audit.status import NOT_ESTIMABLE, OK, SMALL, SUPPRESSED
+from equity_jax.files import atomic, csv_text
 
 COLUMNS = tuple(
     "run seed system method scheme target split label attribute group reference "
@@ -56,6 +56,5 @@ def view(table: pd.DataFrame, **where: Any) -> pd.DataFrame:
 
 def save(table: pd.DataFrame, path: Path) -> None:
     """Writes a table as CSV, atomically; the same table gives the same bytes."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    table.to_csv(temporary, index=False, float_format="%.9g", lineterminator="\n")
-    os.replace(temporary, path)
+    with atomic(path) as temporary:
+        temporary.write_text(csv_text(table), "utf-8", newline="\n")

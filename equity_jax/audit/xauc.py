@@ -42,7 +42,7 @@ def crossed(
     by_name = {label.name: label for label in labels}
     for one in judged:
         maker = one.maker
-        if maker.metric != "auroc" or " × " in maker.grouping.attribute:
+        if maker.metric != "auroc" or len(maker.grouping.names) > 1:
             continue
         label = by_name[one.label]
         for cell in maker.cells:
