@@ -6,6 +6,7 @@ import pytest
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from equity_jax.audit import audit, view
+from equity_jax.types import InputError
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +139,21 @@ def test_conflict_policies_are_all_shown(frame, report):
     found = audit(frame, conflicts="exclude", replicates=20, **options)
     told = found.by_group(metric="auroc", group="all").n.item()
     assert told == (frame.groupby("pid").sex.transform("nunique") == 1).sum()
+
+
+def test_a_policy_is_obeyed_whatever_the_unit_is_called(frame):
+    options = dict(label="y", score="p", attributes="sex", patient="pid", extras=False)
+    options |= dict(replicates=20, unit="person")
+    found = audit(frame, conflicts="exclude", **options)
+    told = found.by_group(metric="auroc", group="all").n.item()
+    assert told == (frame.groupby("pid").sex.transform("nunique") == 1).sum()
+    notes = audit(frame, **options).notes  # groups by nature, not by conflict
+    assert not any("disagree" in note for note in notes)
+
+
+def test_an_audit_needs_groups(frame):
+    with pytest.raises(InputError, match="attributes"):
+        audit(frame, label="y", score="p")
 
 
 def test_many_labels_and_classes(frame):

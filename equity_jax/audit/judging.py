@@ -110,9 +110,10 @@ def settle(
     """Applies the policy for patients whose attribute records disagree; notes.
 
     The validation rows follow the same policy. A unit that is not a patient (a region ×
-    month) has rows of many groups by nature, and no records that could disagree.
+    month) may have rows of many groups by nature: nothing is said of it unless a policy
+    is asked for.
     """
-    if unit != "patient":
+    if unit != "patient" and options.conflicts == Options.conflicts:
         return p, []
     notes, attributes, keep = [], dict(p.attributes), np.ones(len(p.id), bool)
     for name in options.names:
@@ -127,7 +128,7 @@ def settle(
                 f"{name}: the records of {found.patients:,} patients"
                 f" ({found.rows:,} rows) disagree; policy {options.conflicts}."
             )
-    valid = None if p.valid is None else settle(p.valid, options)[0]
+    valid = None if p.valid is None else settle(p.valid, options, unit)[0]
     p = p._replace(attributes=attributes, valid=valid)
     return (p if keep.all() else rows_of(p, keep)), notes
 

@@ -84,6 +84,8 @@ class Options:
         Raises:
             InputError: a number out of its range, an unknown word.
         """
+        if not self.names:
+            raise InputError("audit needs attributes=, the columns that define groups")
         if self.replicates < 2 or not 0 < self.level < 1:
             raise InputError(
                 f"replicates={self.replicates}, level={self.level}: expected 2 or"
@@ -116,7 +118,7 @@ def split_options(named: Mapping[str, Any]) -> tuple[Options, dict[str, Any]]:
     """Options of `audit`, and the rest, which says what the columns are.
 
     Example:
-        >>> split_options({"level": 0.9, "label": "y"})[1]
+        >>> split_options({"attributes": "race", "label": "y"})[1]
         {'label': 'y'}
     """
     known = {field.name for field in dataclasses.fields(Options)}
