@@ -20,6 +20,11 @@ REQUIRES = [
     "matplotlib>=3.10",  # figures
     "jinja2>=3.1",  # report.html
     "tqdm>=4.66",  # progress bars
+    "opencv-python-headless>=4.10",  # decoding, resizing, CLAHE of X-rays
+    "simplejpeg>=1.8",  # JPEG at a fraction of its size, twice as quick as a full one
+    "pillow>=11",  # what neither of them reads; the pictures' own facts (mode, size)
+    "safetensors>=0.5",  # checkpoints of torch and Keras, without pickle
+    "h5py>=3.12",  # checkpoints of Keras
     "threadpoolctl>=3.5",  # one BLAS thread in each thread of the bootstrap
     "altair>=6.0",  # charts of the audit's page, as Vega-Lite
     "vl-convert-python>=1.9",  # those charts as PNG, and Vega's JavaScript, offline
@@ -37,7 +42,7 @@ EXTRAS = {
         "ruff>=0.17",  # the style, checked by the suite
     ],
     "bench": [  # the other side of scripts.benchmark
-        "torch>=2.10",
+        "torch>=2.10",  # also the other side of the parity tests
         "keras>=3.12",
         "lightgbm>=4.6",
         "faiss-cpu>=1.12",

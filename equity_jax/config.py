@@ -30,6 +30,37 @@ class Twin:
 
 
 @dataclass
+class Phantom:
+    """The simulated twin of chest X-rays (data.name "cxr", where source is empty)."""
+
+    seed: int = 0
+    patients: int = 300
+    size: int = 96  # pixels of a side
+    lesion: float = 0.5  # contrast of the planted lesion, 1 = as bright as a rib
+    marker: float = 0.0  # contrast of a mark in the corner that tells the class: a
+    # shortcut; 0 plants none
+    female: float = 0.3  # share of women: the smaller group
+    faint: float = 0.5  # a woman's lesion has this share of the contrast
+
+
+@dataclass
+class Images:
+    """How X-rays are read (data.name "cxr")."""
+
+    size: int = 224  # pixels of a side, after resizing
+    layout: str = "auto"  # "folders", "table", "nih", "chexpert", "dicom", "prepared"
+    classes: str = ""  # "COVID=COVID,Lung_Opacity=": folder or finding = class; an
+    # empty class leaves it out; empty: the layout's own map
+    labels: str = ""  # multi-label tables: which findings, with commas; empty: all
+    uncertain: str = "u-zeros"  # CheXpert's -1: "u-zeros", "u-ones", "u-ignore"
+    views: str = "all"  # "frontal" leaves laterals out
+    equalize: str = ""  # "", "global", "clahe"
+    quarantine: float = 0.05  # share of unreadable files at which reading stops
+    alike: int = 4  # bits of 64 in which look-alikes may differ; -1: do not look
+    memory: float = 4.0  # GiB of pixels that are kept in memory; more is streamed
+
+
+@dataclass
 class Data:
     """Which rows, and what is asked of them."""
 
@@ -52,6 +83,8 @@ class Data:
     test: float = 0.25  # share of the periods (or states) for the test
     incomplete_days: int = 30  # leave out periods that end less than this before as-of
     twin: Twin = field(default_factory=Twin)
+    images: Images = field(default_factory=Images)
+    phantom: Phantom = field(default_factory=Phantom)
 
 
 @dataclass

@@ -40,10 +40,22 @@ class Counted(NamedTuple):
     truncated: Array
 
 
+class Mixed(NamedTuple):
+    """Two labels of one mixed image: y and other as in Batch; share: float[B, 1] of y.
+
+    Zhang et al., "mixup: beyond empirical risk minimization", ICLR 2018.
+    """
+
+    y: Array
+    other: Array
+    share: Array
+
+
 class Batch(NamedTuple):
     """Rows on their way to a loss.
 
-    x: float[B, ...]; y: float[B, K] (int[B, 1] for multiclass, Counted for counts);
+    x: float[B, ...] or uint8[B, H, W, 1]; y: float[B, K] (int[B, 1] for multiclass,
+    Counted for counts, Mixed after mixup);
     mask: float[B, K], 1 where the label was observed; group: int[B], -1 = not
     recorded; weight: float[B], 0 = padding; id: int[B].
     """
@@ -170,7 +182,7 @@ class Spec(NamedTuple):
 class Dataset(NamedTuple):
     """Rows in memory as columns.
 
-    x: float32[N, F]; y as in Batch but of N rows; mask: float32[N, K]; attributes:
+    x: float32[N, F], uint8[N, H, W, 1] or a data.stream.Stream; y as in Batch but of N rows; mask: float32[N, K]; attributes:
     name -> str[N] ("" = not recorded); split: int8[N] (TRAIN, VALID, TEST or
     LEFT_OUT); id: str[N]; patient: int[N], the unit of splitting and resampling;
     recipe: JSON-able, what scoring new rows needs (scales, categories); history: a

@@ -19,10 +19,10 @@ TESTS = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "tests").glob("*.
 
 FLOORS = {
     1: "types nouns registry metrics solvers glm families minimize config counts "
-    "predictive keys files clock face",
+    "predictive keys files clock face calibration",
     2: "data models methods schemes tasks audit store systems",
     3: "train",
-    4: "forecasts results run",
+    4: "forecasts results run trials",
     5: "equity_jax experiments scripts",
 }
 # Imports within one floor: a module split in two; run and its parts; launch.py, which
@@ -49,6 +49,13 @@ LIBRARIES = {
     "optax": {"train", "tasks", "methods", "solvers", "minimize"},
     "orbax": {"train/checkpoint"},
     "tensorflow_datasets": {"data"},
+    "grain": {"data"},
+    "cv2": {"data"},
+    "simplejpeg": {"data"},
+    "PIL": {"data"},
+    "pydicom": {"data"},
+    "safetensors": {"models"},
+    "h5py": {"models"},
     "absl": {"experiments", "scripts"},
     "ml_collections": {"experiments"},
 }
