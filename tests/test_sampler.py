@@ -7,6 +7,7 @@ import pytest
 
 from equity_jax.data.sampler import cumulative, draw, nested, pool, tabulate
 from equity_jax.keys import generator, key
+from equity_jax.methods.resample import balanced_rates
 
 
 @pytest.fixture
@@ -65,6 +66,48 @@ def test_draw_shares_and_zero_weights():
     share = np.bincount(rows, minlength=5) / 40_000
     np.testing.assert_allclose(share, weights / 4, atol=0.01)
     assert share[[0, 2, 4]].sum() == 0
+
+
+def shares(weights, classes, group, by):
+    """What of the weight each cell of `by` has; undecided and unrecorded rows aside."""
+    cell = {"class": classes, "group": group, "both": classes * 10 + group}[by]
+    known = {"class": classes >= 0, "group": group >= 0}
+    known["both"] = known["class"] & known["group"]
+    names, at = np.unique(cell[known[by]], return_inverse=True)
+    return np.bincount(at, weights[known[by]], minlength=len(names))
+
+
+@pytest.mark.parametrize("by", ["class", "group", "both"])
+@pytest.mark.parametrize("down", [False, True])
+def test_balanced_draws_have_exact_shares(by, down):
+    """Every cell has the same share of the draws, whatever its size."""
+    rng = np.random.default_rng(4)
+    classes = rng.choice([-1, 0, 1, 2], 900, p=[0.05, 0.7, 0.2, 0.05])
+    group = rng.choice([-1, 0, 1], 900, p=[0.1, 0.75, 0.15])
+    rows = rng.random(900) < 0.8
+    counts = tabulate(classes[:, None], np.ones((900, 1)), group, rows, (3, 2))
+    rates = balanced_rates(counts, by, down)
+    weights = pool(rates, classes, group, rows, generator(0, "lottery"))
+    cells = shares(weights, classes, group, by)
+    assert len(cells) == {"class": 3, "group": 2, "both": 6}[by]
+    assert not weights[~rows].any()
+    if down:  # whole rows: an axis of one may be off by a rounding in each of its cells
+        assert set(weights) == {0.0, 1.0} and np.ptp(cells) <= (by != "both") * 4
+    else:
+        np.testing.assert_allclose(cells, cells[0], rtol=1e-6)
+    table = cumulative(weights)
+    drawn = np.asarray(draw(jnp.asarray(table), key(0, "draw"), 0, 60_000))
+    seen = shares(np.bincount(drawn, minlength=900), classes, group, by)
+    spread = np.sqrt(60_000 / len(cells))  # of a count, at most
+    np.testing.assert_allclose(seen, seen.mean(), atol=4.5 * spread)
+
+
+def test_the_table_of_draws_is_exact():
+    """Row i is drawn for u in [table[i-1], table[i]): its share of the weight."""
+    weights = np.random.default_rng(0).integers(0, 5, 3000).astype(float)
+    table = cumulative(weights).astype(float)
+    wide = np.diff(np.minimum(table, 1.0), prepend=0.0)
+    np.testing.assert_allclose(wide, weights / weights.sum(), atol=1.3e-7)
 
 
 def test_draw_is_a_function_of_key_and_step():
