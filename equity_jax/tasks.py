@@ -2,10 +2,12 @@
 
 A task gives one negative log-likelihood per example and label, unmasked; the method
 weighs and reduces. A label that is NaN (unknown) costs exactly 0 and has class -1, so
-that it cannot poison a sum that its mask then multiplies by 0.
+that it cannot poison a sum that its mask then multiplies by 0. Every task also takes
+the two labels of a mixed image (`mixable`).
 """
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +18,32 @@ from equity_jax.counts import LOG_MU, burden_edge, log_likelihood
 from equity_jax.minimize import newton
 from equity_jax.nouns import Task
 from equity_jax.registry import Registry
-from equity_jax.types import Array, Counted, InputError
+from equity_jax.types import Array, Counted, InputError, Mixed
+
+
+def mixable(task: Task) -> Task:
+    """The same task, which also takes a `Mixed` y.
+
+    Its nll is share nll(y) + (1 - share) nll(other), its class that of the label with
+    the larger share; an unknown label costs nothing, as ever. Zhang et al., "mixup:
+    beyond empirical risk minimization", ICLR 2018.
+
+    Example: of half a 0 and half a 1, `binary()` has the nll of both, halved.
+    """
+
+    def nll(logits: Array, y: Any) -> Array:
+        if not isinstance(y, Mixed):
+            return task.nll(logits, y)
+        return y.share * task.nll(logits, y.y) + (1 - y.share) * task.nll(
+            logits, y.other
+        )
+
+    def class_of(y: Any) -> Array:
+        if not isinstance(y, Mixed):
+            return task.class_of(y)
+        return jnp.where(y.share >= 0.5, task.class_of(y.y), task.class_of(y.other))
+
+    return task._replace(nll=nll, class_of=class_of)
 
 
 def binary(targets: int = 1) -> Task:
@@ -47,7 +74,7 @@ def binary(targets: int = 1) -> Task:
         return jnp.log(ones + 0.5) - jnp.log(seen.sum(0) - ones + 0.5)
 
     name = "binary" if targets == 1 else f"multilabel({targets})"
-    return Task(name, targets, 0, 2, nll, predict, class_of, start)
+    return mixable(Task(name, targets, 0, 2, nll, predict, class_of, start))
 
 
 def multilabel(targets: int) -> Task:
@@ -83,7 +110,7 @@ def multiclass(classes: int) -> Task:
         return nn.softmax(logits)
 
     name = f"multiclass({classes})"
-    return Task(name, classes, 0, classes, nll, predict, jnp.asarray, start)
+    return mixable(Task(name, classes, 0, classes, nll, predict, jnp.asarray, start))
 
 
 def count(share: float = 0.1, family: str = "negbin") -> Task:
@@ -122,7 +149,7 @@ def count(share: float = 0.1, family: str = "negbin") -> Task:
 
     start = partial(_best_constant, family=family)
     name = f"count({share!r}, {family!r})"
-    return Task(name, 1, constants, 2, nll, predict, class_of, start)
+    return mixable(Task(name, 1, constants, 2, nll, predict, class_of, start))
 
 
 def _best_constant(y: Counted, mask: Array, family: str) -> Array:

@@ -182,13 +182,14 @@ class Spec(NamedTuple):
 class Dataset(NamedTuple):
     """Rows in memory as columns.
 
-    x: float32[N, F], uint8[N, H, W, 1] or a data.stream.Stream; y as in Batch but of N rows; mask: float32[N, K]; attributes:
-    name -> str[N] ("" = not recorded); split: int8[N] (TRAIN, VALID, TEST or
-    LEFT_OUT); id: str[N]; patient: int[N], the unit of splitting and resampling;
-    recipe: JSON-able, what scoring new rows needs (scales, categories); history: a
-    DataFrame of earlier rows that scoring later ones needs, or None; table: the
-    DataFrame that exploration is drawn from, row for row; controls: name -> float[N],
-    scores that use no model (log total deaths), which a model's AUROC must beat.
+    x: float32[N, F], uint8[N, H, W, 1] or a data.stream.Stream; y as in Batch but of N
+    rows; mask: float32[N, K]; attributes: name -> str[N] ("" = not recorded); split:
+    int8[N] (TRAIN, VALID, TEST or LEFT_OUT); id: str[N]; patient: int[N], the unit of
+    splitting and resampling; recipe: JSON-able, what scoring new rows needs (scales,
+    categories, an image's size); history: a DataFrame of earlier rows that scoring
+    later ones needs, or None; table: the DataFrame that exploration is drawn from, row
+    for row; controls: name -> float[N], scores that use no model (log total deaths),
+    which a model's AUROC must beat.
     """
 
     spec: Spec

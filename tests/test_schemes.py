@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from equity_jax.schemes import SCHEMES, VARIANTS, csa_loss
+from equity_jax.schemes.finetune import PACES
 from equity_jax.schemes.freeze import Discriminative, LastBlocks, Uniform
 from equity_jax.types import InputError
 
@@ -24,6 +25,13 @@ def test_rates(rate, expected):
     assert [rate(p, BLOCKS) for p in PATHS] == expected
 
 
+def test_a_norm_that_stands_alone_moves_with_the_block_before_it():
+    blocks = ("stem", "dense1", "dense2", "norm", "head")
+    rate = LastBlocks(2)
+    assert [rate((name,), blocks) for name in blocks] == [0, 0, 1, 1, 1]
+    assert [LastBlocks(1)((name,), blocks) for name in blocks] == [0, 0, 0, 0, 1]
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_variant_ends_on_the_targets_rows(variant):
     scheme = SCHEMES.get(f"transfer('{variant}')")
@@ -37,6 +45,31 @@ def test_every_variant_ends_on_the_targets_rows(variant):
 def test_variants_share_their_source_stage():
     firsts = {SCHEMES.get(f"transfer('{v}')").stages[0] for v in ("full", "head_only")}
     assert len(firsts) == 1
+
+
+@pytest.mark.parametrize("variant", PACES)
+def test_finetune_takes_everybody_and_carries_all_but_the_head(variant):
+    scheme = SCHEMES.get(f"finetune('{variant}')")
+    first, *rest = scheme.stages
+    assert scheme.pooled and not scheme.home
+    assert [first.carry(p) for p in PATHS] == [True, True, False]
+    assert all(stage.carry(p) for stage in rest for p in PATHS)
+    assert sum(stage.steps for stage in scheme.stages) == 1
+    for stage in scheme.stages:
+        assert stage.rows(np.array([0, 1, -1]), -1, 0).all()
+    # the same rates as when a group is tuned
+    tuned = SCHEMES.get(f"transfer('{variant}')").stages[1:]
+    assert [s.rate for s in scheme.stages] == [s.rate for s in tuned]
+
+
+def test_finetune_refuses_what_it_does_not_know():
+    with pytest.raises(
+        InputError, match="unknown finetune variant 'ccsa'; known: disc"
+    ):
+        SCHEMES.get("finetune('ccsa')")
+    with pytest.raises(InputError, match="finetune 'head_only'.*argument"):
+        SCHEMES.get("finetune('head_only', 3)")
+    assert SCHEMES.get("finetune('full', 0.1)").stages[0].rate == Uniform(0.1)
 
 
 def test_mixture_takes_everybody():

@@ -10,7 +10,7 @@ from scipy.special import gammaln
 from equity_jax.counts import log_likelihood
 from equity_jax.predictive import burden_probability, forecast, quantiles
 from equity_jax.tasks import TASKS
-from equity_jax.types import Counted, InputError
+from equity_jax.types import Counted, InputError, Mixed
 
 LINES = [
     *("binary", "multilabel(3)", "multiclass(4)"),
@@ -283,3 +283,20 @@ def test_burden_probability():
 def test_bad_tasks_are_refused(line):
     with pytest.raises(InputError):
         TASKS.get(line)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_two_labels_of_a_mixed_row(line):
+    task = TASKS.get(line)
+    y = labels(line, task)
+    other = jax.tree.map(lambda a: np.roll(a, 1, 0), y)
+    share = np.array([0, 0.2, 0.5, 1, 0.7, 0.3, 0.5, 0.9, 0.1], np.float32)[:, None]
+    mixed = Mixed(y, other, share)
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(9, task.outputs + task.constants)).astype(np.float32)
+    found = np.asarray(jax.jit(task.nll)(logits, mixed))
+    both = [np.asarray(task.nll(logits, part)) for part in (y, other)]
+    np.testing.assert_allclose(found, share * both[0] + (1 - share) * both[1], 1e-5)
+    classes = [np.asarray(task.class_of(part)) for part in (y, other)]
+    expected = np.where(share >= 0.5, *classes)
+    np.testing.assert_array_equal(task.class_of(mixed), expected)

@@ -11,7 +11,8 @@ from equity_jax.models import MODELS
 from equity_jax.schemes import csa_loss
 from equity_jax.tasks import TASKS
 from equity_jax.train.checkpoint import Checkpoint, Journal, pack, unpack
-from equity_jax.train.lanes import carry, with_bias
+from equity_jax.train.feed import padded
+from equity_jax.train.leaves import carry, cut, merge, moving_blocks, with_bias
 from equity_jax.train.loop import batch_of
 from equity_jax.train.step import evaluate, make_step, optimizer
 from equity_jax.train.stopping import look, start
@@ -114,6 +115,25 @@ def test_carry_takes_leaves_by_path_and_shape():
     assert none["layer0"]["kernel"].sum() == 0
 
 
+def test_cut_and_merge_are_inverse():
+    params = {"a": {"w": 1.0, "b": 2.0}, "c": {"w": 3.0}}
+    stats = {"batch_stats": {"a": {"mean": 4.0}, "c": {"mean": 5.0}}}
+    rates = {"a": {"w": 0.0, "b": 0.5}, "c": {"w": 0.0}}
+    moving, still = cut(params, stats, rates)
+    assert jax.tree.leaves(moving) == [2.0, 4.0]  # a block's statistics move with it
+    assert jax.tree.leaves(still) == [1.0, 3.0, 5.0]
+    assert merge(moving, still) == (params, stats)
+    assert merge((params, stats), ()) == (params, stats)
+    assert moving_blocks(moving[0]) == {"a"}
+
+
+def test_padded_batches_cover_each_row_once():
+    for n in (0, 1, 7, 8, 9):
+        index, weight = padded(np.arange(n) + 3, 4)
+        assert index.shape == weight.shape == (-(-n // 4), 4)
+        np.testing.assert_array_equal(index[weight > 0], np.arange(n) + 3)
+
+
 def test_with_bias_fills_the_head():
     model = MODELS.get("mlp(4)", 1, 1)
     params, _ = model.init(jax.random.key(0), jnp.ones((1, 2)))
@@ -151,3 +171,20 @@ def test_a_journal_without_a_folder_keeps_nothing():
     journal.add("a", {"x": np.ones(1)})
     journal.flush()
     assert journal.found == {}
+
+
+def test_a_slow_journal_saves_less_often(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    for cost, pauses in ((0.5, 30), (5, 100), (60, 300)):
+        journal, saved = Journal(tmp_path / str(cost), 30.0), []
+
+        def state(saved=saved, cost=cost):
+            saved.append(now[0])
+            now[0] += cost
+            return {"x": np.ones(1)}
+
+        while len(saved) < 3:
+            journal.tick("a", state)
+            now[0] += 1
+        assert saved[2] - saved[1] - cost == pytest.approx(pauses, abs=1)

@@ -22,14 +22,19 @@ class Uniform:
 
 @dataclass(frozen=True)
 class LastBlocks:
-    """The last `n` blocks at `scale`, all before them frozen (1: the head only)."""
+    """The last `n` blocks at `scale`, all before them frozen (1: the head only).
+
+    A norm that stands alone (DenseNet's last) belongs to the block before it.
+    """
 
     n: int
     scale: float = 1.0
 
     def __call__(self, path: Path, blocks: tuple[str, ...]) -> float:
         """See the class."""
-        return self.scale if path[0] in blocks[-self.n :] else 0.0
+        first = [name for name in blocks if name != "norm"][-self.n :][0]
+        moving = blocks[blocks.index(first) :]
+        return self.scale if path[0] in moving else 0.0
 
 
 @dataclass(frozen=True)

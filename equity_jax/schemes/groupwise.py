@@ -4,6 +4,9 @@ Gao & Cui, "Deep transfer learning for reducing health care disparities arising 
 biomedical data inequality", Nature Communications 2020.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 from equity_jax.nouns import Scheme, Stage
 from equity_jax.schemes.align import ccsa_stages
 from equity_jax.schemes.base import (
@@ -14,13 +17,12 @@ from equity_jax.schemes.base import (
     source,
     trunk,
 )
-from equity_jax.schemes.freeze import Discriminative, LastBlocks, Uniform
-from equity_jax.types import InputError
+from equity_jax.schemes.finetune import FINE, PACES, Pace, choose
+from equity_jax.schemes.freeze import Uniform
 
 FULL = Uniform(1.0)
 ALONE = Stage(own, nothing, FULL)
 SOURCE = Stage(source, nothing, FULL)
-FINE = 0.3  # fine-tuning moves slower than training: Gao & Cui use 0.002 after 0.01
 
 
 def mixture() -> Scheme:
@@ -67,38 +69,12 @@ def transfer(variant: str = "full", *arguments: float) -> Scheme:
         >>> [s.steps for s in transfer("probe_then_full").stages]
         [1.0, 0.5, 0.5]
     """
-    if variant not in VARIANTS:
-        known = ", ".join(sorted(VARIANTS))
-        raise InputError(f"unknown transfer variant {variant!r}; known: {known}")
-    try:
-        return VARIANTS[variant](*arguments)
-    except TypeError as error:
-        raise InputError(f"transfer {variant!r}: {error}") from error
+    return choose("transfer", VARIANTS, variant, arguments)
 
 
-def _tuned(*stages: Stage) -> Scheme:
-    return Scheme((SOURCE, *stages), (SOURCE,))
-
-
-def _full(scale: float = FINE) -> Scheme:
-    return _tuned(Stage(own, everything, Uniform(scale)))
-
-
-def _head_only() -> Scheme:
-    return _tuned(Stage(own, everything, LastBlocks(1)))
-
-
-def _last_blocks(n: int = 2) -> Scheme:
-    return _tuned(Stage(own, everything, LastBlocks(n)))
-
-
-def _discriminative(decay: float = 0.4) -> Scheme:
-    return _tuned(Stage(own, everything, Discriminative(decay)))
-
-
-def _probe_then_full(scale: float = FINE) -> Scheme:
-    probe = Stage(own, everything, LastBlocks(1), steps=0.5)
-    return _tuned(probe, Stage(own, everything, Uniform(scale), steps=0.5))
+def _tuned(pace: Callable[..., tuple[Pace, ...]], *arguments: float) -> Scheme:
+    tuned = (Stage(own, everything, rate, steps) for rate, steps in pace(*arguments))
+    return Scheme((SOURCE, *tuned), (SOURCE,))
 
 
 def _ccsa(alpha: float = 0.25) -> Scheme:
@@ -112,11 +88,7 @@ def _autoencoder() -> Scheme:
 
 
 VARIANTS = {
-    "full": _full,
-    "head_only": _head_only,
-    "last_blocks": _last_blocks,
-    "discriminative": _discriminative,
-    "probe_then_full": _probe_then_full,
+    **{name: partial(_tuned, pace) for name, pace in PACES.items()},
     "ccsa": _ccsa,
     "autoencoder": _autoencoder,
 }

@@ -1,10 +1,11 @@
-"""The machine that fits: one program for many runs."""
+"""The machine that fits: one program for many runs, or one large run at a time."""
 
 from equity_jax.train.checkpoint import Checkpoint, Journal, pack, unpack
-from equity_jax.train.lanes import Weights
-from equity_jax.train.loop import Fitted, fit
+from equity_jax.train.drive import Fitted
+from equity_jax.train.leaves import Weights
+from equity_jax.train.loop import fit
 from equity_jax.train.plan import Run
-from equity_jax.train.score import score
+from equity_jax.train.score import features, score
 
 __all__ = [
     "Checkpoint",
@@ -12,6 +13,7 @@ __all__ = [
     "Journal",
     "Run",
     "Weights",
+    "features",
     "fit",
     "pack",
     "score",

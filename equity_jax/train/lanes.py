@@ -1,7 +1,7 @@
 """From jobs to arrays: what each lane of a chunk starts with. Host side, numpy."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -10,6 +10,7 @@ from equity_jax.config import Train
 from equity_jax.data.sampler import cumulative, pool, tabulate
 from equity_jax.keys import generator, key
 from equity_jax.nouns import Method, Model, Task
+from equity_jax.train.leaves import Weights, carry, cut, names, with_bias
 from equity_jax.train.plan import Job, Plan
 from equity_jax.train.step import optimizer
 from equity_jax.train.stopping import Stopping
@@ -18,18 +19,12 @@ from equity_jax.train.sweep import Lane
 from equity_jax.types import Batch, Hyper, PyTree, State
 
 
-class Weights(NamedTuple):
-    """What a finished job leaves behind: params and stats, pytrees of numpy arrays."""
-
-    params: PyTree
-    stats: PyTree
-
-
 class Lanes:
     """Builds (State, Stopping) and Lane of a job, remembering what jobs share.
 
     rows, valid: Batch of the training and validation rows; groups: G; reference: the
-    well-represented group's code.
+    well-represented group's code; start: what stands before the first stage; alone: a
+    lane is one run by itself, so what does not move goes to Lane.still.
     """
 
     def __init__(
@@ -42,10 +37,13 @@ class Lanes:
         train: Train,
         groups: int,
         reference: int,
+        start: Weights | None = None,
+        alone: bool = False,
     ):
         self.rows, self.valid, self.plan = rows, valid, plan
         self.methods, self.task, self.train = methods, task, train
         self.groups, self.reference = groups, reference
+        self.begun, self.alone = start, alone
         self.classes = np.asarray(task.class_of(rows.y))
         self.observed = np.asarray(rows.mask).max(1) > 0
         self.cache: dict[Any, Any] = {}
@@ -53,25 +51,33 @@ class Lanes:
     def make(
         self, job: Job, model: Model, parent: Weights | None
     ) -> tuple[tuple[State, Stopping], Lane]:
-        """Where a lane starts: fresh parameters, or the parent's where `carry` says."""
+        """Where a lane starts: fresh parameters, or earlier ones where `carry` says."""
         params, stats = self._start(job, model)
-        if parent is not None:
-            params = carry(parent.params, params, job.stage.carry)
-            stats = carry(parent.stats, stats, job.stage.carry)
+        before = self.begun if parent is None else parent
+        if before is not None:
+            params = carry(before.params, params, job.stage.carry)
+            stats = carry(before.stats, stats, job.stage.carry)
+        rates = jax.tree_util.tree_map_with_path(
+            lambda path, _: np.float32(job.stage.rate(names(path), model.blocks)),
+            params,
+        )
+        still: PyTree = ()
+        if self.alone:
+            (params, stats), still = cut(params, stats, rates)
+            rates, _ = cut(rates, {}, rates)[0]
         opt = self._once(
-            ("opt", job.stage.objective), lambda: _zeros(optimizer().init(params))
+            ("opt", jax.tree.structure(params), job.stage.objective),
+            lambda: _no_moments(params),
         )
         aux = self._once(("aux", job.method, job.rows), lambda: self._aux(job))
         draws = key(job.seed, "draw", f"level {job.level}")
         state = State(np.int32(0), draws, params, stats, opt, aux)
-        return (state, fresh_stopping(params, stats)), self._lane(job, model, params)
+        lane = self._lane(job, rates)._replace(still=still)
+        return (state, fresh_stopping(params, stats)), lane
 
-    def _lane(self, job: Job, model: Model, params: PyTree) -> Lane:
+    def _lane(self, job: Job, rates: PyTree) -> Lane:
         stage, train = job.stage, self.train
         looks = max(1, round(stage.steps * train.steps / train.eval_every))
-        rates = jax.tree_util.tree_map_with_path(
-            lambda path, _: np.float32(stage.rate(names(path), model.blocks)), params
-        )
         hyper = Hyper(
             np.float32(job.lr),
             np.float32(train.weight_decay),
@@ -92,12 +98,21 @@ class Lanes:
     def _start(self, job: Job, model: Model) -> tuple[PyTree, PyTree]:
         name = job.stage.objective
 
-        def fresh() -> tuple[PyTree, PyTree]:
-            x = np.asarray(self.rows.x[:1])
-            made = model.init(key(job.seed, "init", name), x)
+        def fresh(init: Callable[..., Any]) -> tuple[PyTree, PyTree]:
+            x = self.rows.x
+            made = init(
+                key(job.seed, "init", name), np.zeros((1, *x.shape[1:]), x.dtype)
+            )
             return jax.tree.map(np.asarray, made)
 
-        params, stats = self._once(("init", job.seed, name), fresh)
+        if self.alone:  # one large tree at a time, and its numbers in one program
+            params, stats = fresh(
+                self._once(("init", name), lambda: jax.jit(model.init))
+            )
+        else:
+            params, stats = self._once(
+                ("init", job.seed, name), lambda: fresh(model.init)
+            )
         if name != "task" or self.task.start is None:
             return params, stats
         bias = self._once(("bias", job.rows), lambda: self._bias(job))
@@ -136,39 +151,7 @@ class Lanes:
         return self.cache[name]
 
 
-def names(path: Any) -> tuple[str, ...]:
-    """A jax key path as our Path."""
-    return tuple(str(getattr(k, "key", getattr(k, "name", k))) for k in path)
-
-
-def carry(old: PyTree, new: PyTree, keep: Any) -> PyTree:
-    """`new` with the leaves of `old` that have the same path and shape and are kept.
-
-    Example:
-        >>> carry({"a": np.ones(2)}, {"a": np.zeros(2)}, lambda path: True)["a"]
-        array([1., 1.])
-    """
-    flat, _ = jax.tree_util.tree_flatten_with_path(old)
-    before = {names(path): leaf for path, leaf in flat}
-
-    def choose(path: Any, leaf: Any) -> Any:
-        there = before.get(names(path))
-        if there is None or there.shape != leaf.shape or not keep(names(path)):
-            return leaf
-        return there
-
-    return jax.tree_util.tree_map_with_path(choose, new)
-
-
-def with_bias(params: PyTree, bias: np.ndarray, constants: int) -> PyTree:
-    """The head's bias and free logits set to float[O]."""
-    outputs = len(bias) - constants
-    head = {**params["head"]}
-    head["dense"] = {**head["dense"], "bias": bias[:outputs]}
-    if constants:
-        head["constant"] = bias[outputs:]
-    return {**params, "head": head}
-
-
-def _zeros(tree: PyTree) -> PyTree:
-    return jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), tree)
+def _no_moments(params: PyTree) -> PyTree:
+    """The optimizer's state before the first step: zeros, made on the host."""
+    shapes = jax.eval_shape(optimizer().init, params)
+    return jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), shapes)

@@ -1,46 +1,33 @@
-"""The host's part: levels of jobs, chunks of lanes, segments of steps, checkpoints."""
+"""fit: from a data set and a table of runs to fitted weights."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from equity_jax.config import Train
 from equity_jax.models import autoencoder
 from equity_jax.nouns import Method, Model, Scheme, Task
-from equity_jax.train.checkpoint import Journal, pack, unpack
-from equity_jax.train.lanes import Lanes, Weights
-from equity_jax.train.plan import Job, Plan, Run, plan
-from equity_jax.train.sweep import Look, Program, make_program
-from equity_jax.types import TRAIN, VALID, Array, Batch, Dataset, PyTree
-
-
-class Fitted(NamedTuple):
-    """What a sweep leaves. weights: one per job; looks: per job, Look[E] of numpy;
-    value: float[J], best validation loss; step: int[J], when; plan and runs as given.
-    """
-
-    runs: list[Run]
-    plan: Plan
-    weights: list[Weights]
-    looks: list[Look]
-    value: np.ndarray
-    step: np.ndarray
-
-    def of(self, run: int) -> Weights:
-        """The parameters that run number `run` ended with."""
-        return self.weights[self.plan.final[run]]
+from equity_jax.train.alone import Augment, make_alone
+from equity_jax.train.checkpoint import Journal
+from equity_jax.train.drive import Drive, Fitted, kind_of
+from equity_jax.train.feed import mesh_of, place, streamed
+from equity_jax.train.lanes import Lanes
+from equity_jax.train.leaves import Weights, refuse_random
+from equity_jax.train.plan import Plan, Run, plan
+from equity_jax.train.sweep import Program, make_program
+from equity_jax.types import TRAIN, VALID, Batch, Dataset, InputError
 
 
 def batch_of(dataset: Dataset, split: int) -> Batch:
-    """All rows of a split as one Batch on the device."""
+    """All rows of a split as one Batch on the device; a stream stays a stream."""
     rows = np.flatnonzero(dataset.split == split)
+    x = dataset.x[rows]
     return Batch(
-        jnp.asarray(dataset.x[rows]),
+        x if streamed(x) else jnp.asarray(x),
         jax.tree.map(lambda a: jnp.asarray(a[rows]), dataset.y),
         jnp.asarray(dataset.mask[rows], jnp.float32),
         jnp.asarray(dataset.group[rows]),
@@ -62,142 +49,75 @@ def fit(
     journal: Journal | None = None,
     programs: dict[Any, Program] | None = None,
     quiet: bool = True,
+    augment: Augment | None = None,
+    start: Weights | None = None,
 ) -> Fitted:
     """Fits every run and keeps each one's best parameters by its own validation rows.
+
+    Tables are fitted many runs at a time (sweep.py), images (x of more than 2 axes)
+    one run at a time (alone.py).
 
     methods: made by `switch`, so that they share a loss; reconstruct: the task of
     "autoencode" stages; journal: where finished chunks are saved and found again;
     programs: a dict that keeps what was compiled, for the next fit of the same model,
-    methods, task and train to other rows.
+    methods, task, train and augment to other rows; augment: (key, batch) -> batch, for
+    images; start: what stands before the first stage, taken where its `carry` says.
+
+    Raises:
+        InputError: a scheme that starts from weights without any, or without the
+            leaves that it takes; what tables have and images have not, or the reverse.
 
     Example:
         >>> fitted = fit(model, dataset, [Run(0, "erm", "mixture", -1, 3e-3)], ...)
         >>> fitted.of(0).params["head"]["dense"]["kernel"].shape
         (64, 1)
     """
+    asked = {run.scheme: schemes[run.scheme] for run in runs}
+    refuse_random(asked, model, start, dataset.x)
+    alone = dataset.x.ndim > 2
     rows, valid = batch_of(dataset, TRAIN), batch_of(dataset, VALID)
-    blocks = dataset.patient[dataset.split == TRAIN]
+    if alone:
+        rows, valid = (place(part, mesh_of(train.batch)) for part in (rows, valid))
     groups, reference = dataset.spec.groups, dataset.spec.reference
-    home = groups.index(reference)
+    people = len(groups), groups.index(reference)
     seen = np.asarray(rows.group), np.asarray(valid.group)
     observed = np.asarray(rows.mask).max(1) > 0
-    chain = plan(runs, schemes, *seen, blocks, observed, home)
-    lanes = Lanes(rows, valid, chain, methods, task, train, len(groups), home)
-    loss = next(iter(methods.values()))
+    blocks = dataset.patient[dataset.split == TRAIN]
+    chain = plan(runs, schemes, *seen, blocks, observed, people[1])
+    lanes = Lanes(rows, valid, chain, methods, task, train, *people, start, alone)
     nets = {"task": (model, task), "autoencode": (autoencoder(model), reconstruct)}
-    kinds = dict.fromkeys(_kind(job) for job in chain.jobs)
-    kept = {} if programs is None else programs
-    programs = {}
-    for kind in kinds:
-        net, goal = nets[kind[0]]
-        same = (net, loss, goal, astuple(train), kind[1])
+    made = make_programs(chain, nets, methods, train, programs, augment, alone)
+    drive = Drive(lanes, journal or Journal(None), train, quiet)
+    drive.run(made)
+    return drive.finish(list(runs))
+
+
+def make_programs(
+    chain: Plan,
+    nets: Mapping[str, tuple[Model, Task]],
+    methods: Mapping[str, Method],
+    train: Train,
+    kept: dict[Any, Program] | None,
+    augment: Augment | None,
+    alone: bool,
+) -> dict[tuple[str, float], Program]:
+    """A Program for each kind of stage (objective, align), from `kept` if it is there.
+
+    Raises:
+        InputError: augmentation of a table, reconstruction of images.
+    """
+    if augment is not None and not alone:
+        raise InputError("augmentation is for images; x is a table")
+    kept, programs = {} if kept is None else kept, {}
+    loss = next(iter(methods.values()))
+    for kind in dict.fromkeys(kind_of(job) for job in chain.jobs):
+        (net, goal), align = nets[kind[0]], kind[1]
+        if alone and kind[0] != "task":
+            raise InputError(f"objective {kind[0]!r} is for tables; x holds images")
+        same = (net, loss, goal, astuple(train), align, augment, alone)
         if same not in kept:
-            kept[same] = make_program(net, loss, goal, train, kind[1])
+            more = (augment,) if alone else ()
+            make = make_alone if alone else make_program
+            kept[same] = make(net, loss, goal, train, align, *more)
         programs[kind] = kept[same]
-    sweep = Sweep(lanes, journal or Journal(None), train, quiet)
-    for level, kind in dict.fromkeys((j.level, _kind(j)) for j in chain.jobs):
-        jobs = [
-            i for i, j in enumerate(chain.jobs) if (j.level, _kind(j)) == (level, kind)
-        ]
-        sweep.run(programs[kind], jobs, f"{level}-{kind[0]}-{kind[1]:g}")
-    return sweep.finish(list(runs))
-
-
-def _kind(job: Job) -> tuple[str, float]:
-    return job.stage.objective, job.stage.align
-
-
-class Sweep:
-    """Drives programs over chunks of jobs, and holds what they leave."""
-
-    def __init__(self, lanes: Lanes, journal: Journal, train: Train, quiet: bool):
-        self.lanes, self.journal, self.train = lanes, journal, train
-        jobs = lanes.plan.jobs
-        self.weights: list[Any] = [None] * len(jobs)
-        self.looks: list[Any] = [None] * len(jobs)
-        self.value, self.step = np.zeros(len(jobs)), np.zeros(len(jobs), int)
-        total = sum(j.stage.steps for j in jobs) * train.steps
-        self.bar = tqdm(
-            total=round(total), unit="step", unit_scale=True, disable=quiet, desc="fit"
-        )
-
-    def run(self, program: Program, jobs: list[int], name: str) -> None:
-        """Fits jobs of one kind and level, a wave (one chunk a device) at a time."""
-        width = min(self.train.chunk, len(jobs))
-        wave = width * jax.device_count()
-        for first in range(0, len(jobs), wave):
-            mine, label = jobs[first : first + wave], f"{name}-{first}-{wave}"
-            result = self.journal.found.get(label)
-            if result is None:
-                result = self._fit(program, mine, wave, label)
-                self.journal.add(label, result)
-            self._keep(program, mine, result)
-
-    def _fit(self, program: Program, jobs: list[int], wave: int, label: str) -> dict:
-        padded = jobs + [jobs[-1]] * (wave - len(jobs))
-        made = [self._make(program, j) for j in padded]
-        progress, lanes = jax.tree.map(lambda *leaves: _stack(leaves), *made)
-        looks: list[Look] = []
-        if label in self.journal.flight:
-            found = self.journal.flight[label]
-            progress = unpack(found["progress"], progress)
-            looks = [Look(*(found["looks"][name] for name in Look._fields))]
-        while not np.all(progress[1].stopped):
-            data = self._data(program)
-            progress, seen = program.segment(progress, lanes, *data)
-            looks.append(jax.tree.map(np.asarray, seen))
-            self.journal.tick(label, lambda p=progress: _in_flight(p, looks))
-        stop = progress[1]
-        return {
-            "best": pack((stop.best, stop.best_stats)),
-            "looks": _join(looks)._asdict(),
-            "value": np.asarray(stop.value),
-            "step": np.asarray(stop.step),
-        }
-
-    def _data(self, program: Program) -> tuple[Batch, Batch]:
-        rows, valid = self.lanes.rows, self.lanes.valid
-        if program.task is self.lanes.task:
-            return rows, valid
-        return _itself(rows), _itself(valid)
-
-    def _make(self, program: Program, number: int) -> Any:
-        job = self.lanes.plan.jobs[number]
-        parent = self.weights[job.parent] if job.parent >= 0 else None
-        return self.lanes.make(job, program.model, parent)
-
-    def _keep(self, program: Program, jobs: list[int], result: dict) -> None:
-        like = program.model.init(jax.random.key(0), np.asarray(self.lanes.rows.x[:1]))
-        best = unpack(result["best"], like)
-        for lane, number in enumerate(jobs):
-            params, stats = jax.tree.map(lambda a, i=lane: a[i], best)
-            self.weights[number] = Weights(params, stats)
-            self.looks[number] = Look(*(result["looks"][n][lane] for n in Look._fields))
-            self.value[number] = result["value"][lane]
-            self.step[number] = result["step"][lane]
-            steps = self.lanes.plan.jobs[number].stage.steps * self.train.steps
-            self.bar.update(round(steps))
-
-    def finish(self, runs: list[Run]) -> Fitted:
-        """Everything, once all jobs are done."""
-        self.bar.close()
-        self.journal.flush()
-        plan, weights = self.lanes.plan, self.weights
-        return Fitted(runs, plan, weights, self.looks, self.value, self.step)
-
-
-def _in_flight(progress: PyTree, looks: list[Look]) -> dict[str, Any]:
-    return {"progress": pack(progress), "looks": _join(looks)._asdict()}
-
-
-def _itself(rows: Batch) -> Batch:
-    return rows._replace(y=rows.x, mask=jnp.ones((rows.x.shape[0], 1)))
-
-
-def _join(looks: list[Look]) -> Look:
-    return jax.tree.map(lambda *parts: np.concatenate(parts, 1), *looks)
-
-
-def _stack(leaves: Sequence[Any]) -> Array:
-    # Random keys are jax arrays and stay keys; all else is numpy on the host.
-    return jnp.stack(leaves) if isinstance(leaves[0], jax.Array) else np.stack(leaves)
+    return programs

@@ -1,13 +1,16 @@
-"""Fitted weights on rows: many models side by side, forward only."""
+"""Fitted weights on rows, forward only: tables many models at a time, images one."""
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from equity_jax.nouns import Model
-from equity_jax.train.lanes import Weights
+from equity_jax.train.feed import mesh_of, padded, pixels, place
+from equity_jax.train.leaves import Weights
 from equity_jax.train.sweep import parallel
 from equity_jax.types import Array, PyTree
 
@@ -15,14 +18,17 @@ from equity_jax.types import Array, PyTree
 def score(
     model: Model, weights: Sequence[Weights], x: np.ndarray, width: int = 64
 ) -> np.ndarray:
-    """Logits float32[R, N, O] of R fitted models on x float[N, F].
+    """Logits float32[R, N, O] of R fitted models on x.
 
-    width: models side by side on one device.
+    x: float[N, F], or images [N, H, W, 1] in memory or as a stream; width: models side
+    by side on one device, or images in a batch.
 
     Example:
         >>> score(model, [fitted.of(0)], dataset.x).shape
         (1, 28350, 2)
     """
+    if x.ndim > 2:
+        return np.stack([features(model, one, x, width)[0] for one in weights])
 
     def one(params: PyTree, stats: PyTree, x: Array, key: Array) -> Array:
         return model.apply(params, stats, x, False, key)[0].logits
@@ -36,3 +42,37 @@ def score(
         params, stats = jax.tree.map(lambda *a: np.stack(a), *mine)
         found.append(np.asarray(many(params, stats, x, jax.random.key(0))))
     return np.concatenate(found)[: len(weights)]
+
+
+def features(
+    model: Model, weights: Weights, x: Any, batch: int = 64
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits float32[N, O] and features float32[N, F] of one model on N images.
+
+    x: [N, H, W, C] in memory or a stream; read in batches of a fixed size.
+
+    Example:
+        >>> features(model, fitted.of(0), dataset.x)[1].shape  # doctest: +SKIP
+        (1420, 1024)
+    """
+    mesh = mesh_of(batch)
+    index, _ = padded(np.arange(len(x)), batch)
+    forward, (params, stats) = _forward(model), place(weights, mesh)
+    found = [
+        jax.tree.map(np.asarray, forward(params, stats, part))
+        for part in pixels(x, index, mesh)
+    ]
+    logits, seen = (
+        np.concatenate(parts)[: len(x)] for parts in zip(*found, strict=True)
+    )
+    return logits, seen
+
+
+@lru_cache(maxsize=8)
+def _forward(model: Model) -> Any:
+    @jax.jit
+    def forward(params: PyTree, stats: PyTree, x: Array) -> tuple[Array, Array]:
+        out, _ = model.apply(params, stats, x, False, jax.random.key(0))
+        return out.logits, out.features
+
+    return forward

@@ -11,7 +11,8 @@ from equity_jax.nouns import Method, Model, Task
 from equity_jax.schemes import csa_loss
 from equity_jax.types import Array, Batch, Counts, Hyper, Output, PyTree, State
 
-DRAW, OTHER, DROPOUT = 1, 2, 3  # what a run's key is folded with, by purpose
+# what a run's key is folded with, by purpose
+DRAW, OTHER, DROPOUT, AUGMENT = 1, 2, 3, 4
 
 
 def optimizer(clip: float = 1.0) -> optax.GradientTransformation:

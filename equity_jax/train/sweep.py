@@ -5,16 +5,18 @@ share the program. A chunk has a fixed width, because another width of vmap give
 last bits; several devices take one chunk each.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import AxisType, PartitionSpec
 
 from equity_jax.config import Train
 from equity_jax.data.sampler import draw
 from equity_jax.nouns import Method, Model, Task
+from equity_jax.train.checkpoint import unpack
 from equity_jax.train.step import DRAW, OTHER, evaluate, make_step, optimizer
 from equity_jax.train.stopping import Stopping, look, pick
 from equity_jax.types import Array, Batch, Hyper, PyTree, State
@@ -23,7 +25,7 @@ from equity_jax.types import Array, Batch, Hyper, PyTree, State
 class Lane(NamedTuple):
     """One run's inputs, traced. table, other: draw tables float32[N] (other: of the
     reference group, float32[0] if unused); valid: float32[V], which validation rows
-    count; budget: int, steps.
+    count; budget: int, steps; still: (params, stats) that are no part of the state.
     """
 
     hyper: Hyper
@@ -31,6 +33,7 @@ class Lane(NamedTuple):
     other: Array
     valid: Array
     budget: Array
+    still: PyTree = ()
 
 
 class Look(NamedTuple):
@@ -43,13 +46,18 @@ class Look(NamedTuple):
 
 
 class Program(NamedTuple):
-    """A compiled kind of fit. segment: (progress, lanes, train, valid) -> (progress,
-    Look[W, E]); init: a State from (key, params, stats, counts).
+    """A compiled kind of fit.
+
+    width: lanes side by side, a leading axis of progress, lanes and Look; 0: one run
+    without it. begin: (made, saved) -> (progress, lanes), from a (progress, Lane) per
+    lane, and the packed progress of a run that was killed, or None. segment: (progress,
+    lanes, train, valid, beat) -> (progress, Look[W, E]); beat is told of steps done.
     """
 
     model: Model
     task: Task
-    init: Callable[..., State]
+    width: int
+    begin: Callable[..., tuple[PyTree, Lane]]
     segment: Callable[..., tuple[PyTree, Look]]
 
 
@@ -68,16 +76,16 @@ def make_program(
     follows a half cosine from lr to 0 over the lane's budget (Loshchilov & Hutter,
     SGDR, ICLR 2017).
     """
-    init, step = make_step(model, method, task, optimizer(), align)
+    _, step = make_step(model, method, task, optimizer(), align)
 
     def advance(state: State, lane: Lane, rows: Batch) -> tuple[State, Array]:
         def batch(table: Array, purpose: int) -> Batch:
             key = jax.random.fold_in(state.key, purpose)
             return take(rows, draw(table, key, state.step, train.batch))
 
-        cosine = 0.5 * (1 + jnp.cos(jnp.pi * state.step / lane.budget))
-        hyper = lane.hyper._replace(lr=lane.hyper.lr * cosine)
-        other = batch(lane.other, OTHER) if align else None
+        hyper, other = paced(lane, state.step), None
+        if align:
+            other = batch(lane.other, OTHER)
         state, info = step(state, batch(lane.table, DRAW), hyper, other)
         return state, info["loss"]
 
@@ -101,7 +109,29 @@ def make_program(
             interval, progress, length=train.segment // train.eval_every
         )
 
-    return Program(model, task, init, parallel(one))
+    many = parallel(one)
+    # the host hears of steps only when a chunk is done, so `beat` is not used
+    return Program(model, task, train.chunk, side_by_side, lambda *a: many(*a[:4]))
+
+
+def paced(lane: Lane, step: Array) -> Hyper:
+    """The lane's knobs at a step: lr follows half a cosine over its budget."""
+    cosine = 0.5 * (1 + jnp.cos(jnp.pi * step / lane.budget))
+    return lane.hyper._replace(lr=lane.hyper.lr * cosine)
+
+
+def side_by_side(
+    made: Sequence[tuple[PyTree, Lane]], saved: dict[str, Any] | None
+) -> tuple[PyTree, Lane]:
+    """What lanes start with, stacked; their progress as it was saved, if it was."""
+
+    def stack(*leaves: Any) -> Array:
+        # Random keys are jax arrays and stay keys; all else is numpy on the host.
+        many = jnp.stack if isinstance(leaves[0], jax.Array) else np.stack
+        return many(leaves)
+
+    progress, lanes = jax.tree.map(stack, *made)
+    return progress if saved is None else unpack(saved, progress), lanes
 
 
 def parallel(one: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,0 +1,142 @@
+"""Recalibration on validation rows: temperature, and bias-corrected temperature.
+
+Guo et al., "On calibration of modern neural networks", ICML 2017: softmax(z / T).
+Alexandari, Kundaje & Shrikumar, "Maximum likelihood with bias-corrected calibration is
+hard to beat at label shift adaptation", ICML 2020 ("bcts"): softmax(z / T + b), which
+also undoes the prior that resampling or weighting put into the logits.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from equity_jax.minimize import Solution, newton
+from equity_jax.types import Array, InputError
+
+KINDS = ("temperature", "bcts")
+
+
+class Calibration(NamedTuple):
+    """softmax(scale z + bias): scale = 1 / T; bias: C numbers; why: "", or in words why
+    nothing was fitted (then scale 1 and bias 0: the logits as they are). JSON-able.
+    """
+
+    scale: float
+    bias: Sequence[float]
+    why: str = ""
+
+
+def temperature(logits: Array, y: Array, weight: Array | None = None) -> float:
+    """The T of softmax(z / T) that maximises the likelihood of the labels.
+
+    logits: float[N, C], y: int[N] in 0..C-1; weight: float[N], None = all 1. The
+    logit z of a sigmoid is the pair (0, z).
+
+    Raises:
+        InputError: the labels settle no temperature (see `recalibrate`).
+
+    Example:
+        >>> temperature(np.array([[0, 1.0], [0, 1], [0, 1]]), np.array([0, 1, 1]))
+        1.4426950408889634
+    """
+    found = recalibrate(logits, y, weight=weight)
+    if found.why:
+        raise InputError(f"no temperature: {found.why}")
+    return 1 / found.scale
+
+
+def recalibrate(
+    logits: Array, y: Array, kind: str = "temperature", weight: Array | None = None
+) -> Calibration:
+    """Fits 1 / T ("temperature"), or 1 / T and a bias per class ("bcts"), by Newton.
+
+    Arguments as in `temperature`. Nothing is fitted, and `why` says so, where the
+    likelihood has no finite maximum or none that keeps the order of the classes: rows
+    of one class only, a class without rows (bcts), rows that are told apart without
+    error, logits that point the wrong way.
+
+    Raises:
+        InputError: an unknown kind, shapes that do not fit, a label that is no class.
+
+    Example:
+        >>> recalibrate(valid_logits, valid_y, "bcts")  # doctest: +SKIP
+        Calibration(scale=0.61, bias=(0.0, -0.42, 0.1), why='')
+    """
+    z, y = np.asarray(logits, np.float64), np.asarray(y)
+    w = np.ones(len(z)) if weight is None else np.asarray(weight, np.float64)
+    _refuse(z, y, kind, w)
+    z, y, w = z[w > 0], y[w > 0], w[w > 0]
+    biases = z.shape[1] - 1 if kind == "bcts" else 0
+    seen = np.bincount(y, minlength=z.shape[1]) > 0
+    flat = Calibration(1.0, (0.0,) * z.shape[1])
+    if seen.sum() < 2:
+        return flat._replace(why="all rows are of one class")
+    if biases and not seen.all():
+        return flat._replace(why=f"no row of class {int(np.argmin(seen))}")
+    spread = float(np.std(z - z.mean(1, keepdims=True)))
+    if spread == 0:
+        return flat._replace(why="every logit is the same")
+    # in units of the spread, so that damping means the same for all logits
+    with jax.enable_x64(True):
+        last = _fit(z / spread, y, w / w.sum(), biases)
+        scale, bias = float(last.params["scale"]), np.asarray(last.params["bias"])
+    bias = np.pad(bias, (z.shape[1] - biases, 0))
+    why = _doubt(scale * (z / spread) + bias[None], y, scale, bool(last.converged))
+    return (
+        flat._replace(why=why)
+        if why
+        else Calibration(scale / spread, tuple(bias.tolist()))
+    )
+
+
+def apply(logits: Array, calibration: Calibration) -> Array:
+    """Probabilities float[N, C] of logits float[N, C]; pure, traced by jax.jit.
+
+    Example:
+        >>> apply(jnp.zeros((1, 2)), Calibration(0.5, (0, 0)))
+        Array([[0.5, 0.5]], dtype=float32)
+    """
+    z = jnp.asarray(logits)
+    bias = jnp.asarray(calibration.bias, z.dtype)
+    return jax.nn.softmax(z * calibration.scale + bias[None], 1)
+
+
+@partial(jax.jit, static_argnums=3)
+def _fit(z: Array, y: Array, share: Array, biases: int) -> Solution:
+    """Class 0, and without bcts every class, has bias 0."""
+
+    def loss(p: dict[str, Array]) -> Array:
+        bias = jnp.pad(p["bias"], (z.shape[1] - biases, 0))
+        log_prob = jax.nn.log_softmax(p["scale"] * z + bias[None], 1)
+        return -jnp.sum(share[:, None] * jnp.take_along_axis(log_prob, y[:, None], 1))
+
+    return newton(loss, {"bias": jnp.zeros(biases), "scale": jnp.ones(())})
+
+
+def _doubt(fitted: np.ndarray, y: np.ndarray, scale: float, done: bool) -> str:
+    """Why a fit that gives these logits is no answer; "" if it is one."""
+    own = np.take_along_axis(fitted, y[:, None], 1)[:, 0]
+    others = np.where(np.arange(fitted.shape[1])[None] == y[:, None], -np.inf, fitted)
+    if (own > others.max(1)).all():
+        return "every row is told right: no finite scale is the best"
+    if not done:
+        return "the fit did not converge"
+    return "" if scale > 1e-6 else "the logits point the wrong way, or no way"
+
+
+def _refuse(z: np.ndarray, y: np.ndarray, kind: str, w: np.ndarray) -> None:
+    if kind not in KINDS:
+        raise InputError(f"unknown calibration {kind!r}; known: {', '.join(KINDS)}")
+    if z.ndim != 2 or z.shape[1] < 2 or y.shape != z.shape[:1] or w.shape != y.shape:
+        raise InputError(
+            f"calibration needs logits [N, C], labels [N] and weights [N], C >= 2;"
+            f" found {z.shape}, {y.shape}, {w.shape}"
+        )
+    if not np.isfinite(z).all() or not (np.isfinite(w) & (w >= 0)).all():
+        raise InputError("calibration: a logit or a weight is not finite, or negative")
+    if not ((y >= 0) & (y < z.shape[1])).all():
+        raise InputError(f"calibration: a label is not in 0..{z.shape[1] - 1}")
