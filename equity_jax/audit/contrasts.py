@@ -37,8 +37,9 @@ class Maker(NamedTuple):
         if len(self.grouping.named) > 1:
             blocks += [self.bands(estimate), *self.contrasts(estimate)]
             blocks += [self.apart(estimate)]
-        blocks += [self.gap(estimate)]
-        if FACTS[self.metric].worse != "neither":
+        if self.grouping.groups:
+            blocks += [self.gap(estimate)]
+        if self.grouping.groups and FACTS[self.metric].worse != "neither":
             blocks += [self.worst(estimate)]
         blocks += [self.compare(estimate, pair) for pair in pairs]
         return [
@@ -209,7 +210,7 @@ class Maker(NamedTuple):
         other = np.full(value.shape, reference, object)
         cell = np.arange(len(value)) if cell is None else np.array(cell)
         why = self.why[cell][:, at]
-        if reference == self.grouping.groups[0]:
+        if reference in self.grouping.groups[:1]:
             why = np.where(why == "", self.why[cell, 1:2], why)
         at = np.broadcast_to(at, value.shape)
         how = self.how(estimate)

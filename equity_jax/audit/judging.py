@@ -1,6 +1,6 @@
 """One audit from rows to numbers: questions, answers, estimates, rows of the table."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from equity_jax.audit.contrasts import Maker
 from equity_jax.audit.options import Options
 from equity_jax.audit.reading import conflicts
 from equity_jax.audit.resampling import estimates
+from equity_jax.audit.resampling.estimates import Answer
 from equity_jax.audit.resampling.measures import Question
 from equity_jax.audit.resampling.replicates import Replicates, resampled
 from equity_jax.audit.statistics import inference
@@ -81,27 +82,46 @@ def answered(
         question, who, court.replicates, p.weight, closed=alone, tick=tick
     )
     sizes = subjects.sizes_of(question.use, question.y, who)
-    base = {"target": court.options.target, "split": court.options.part}
     for answer in answers:
-        estimate, why = status.join(answer, court.cells, sizes, court.rules)
-        first = [cell.systems[0] for cell in court.cells]
-        threshold = answer.threshold[first]
-        named = base | {"label": question.label, "threshold_source": answer.source}
-        for grouping in who.groupings if only is None else [only]:
-            at = np.concatenate([[0], grouping.place])
-            yield Judged(
-                Maker(
-                    named,
-                    answer.metric,
-                    grouping,
-                    court.cells,
-                    Sizes(*(x[at] for x in sizes)),
-                    court.rules,
-                    why[:, at],
-                    threshold[:, at],
-                ),
-                inference.groups(estimate, at),
-            )
+        yield from ruled(court, answer, question.label, sizes, only=only)
+
+
+def ruled(
+    court: Court,
+    answer: Answer,
+    label: str,
+    sizes: Sizes,
+    known: np.ndarray | None = None,
+    only: Grouping | None = None,
+) -> Iterator[Judged]:
+    """One answer about `label` under every grouping, or only one.
+
+    known: object[M, P], reasons to refuse a number that the answer cannot tell by
+    itself ("": none).
+    """
+    estimate, why = status.join(answer, court.cells, sizes, court.rules)
+    if known is not None:
+        why = np.where((known != "") & (why != status.SMALL), known, why)
+        estimate = estimate._replace(ok=why == "")
+    first = [cell.systems[0] for cell in court.cells]
+    threshold = answer.threshold[first]
+    base = {"target": court.options.target, "split": court.options.part}
+    named = base | {"label": label, "threshold_source": answer.source}
+    for grouping in court.subjects.groupings if only is None else [only]:
+        at = np.concatenate([[0], grouping.place]).astype(int)
+        yield Judged(
+            Maker(
+                named,
+                answer.metric,
+                grouping,
+                court.cells,
+                Sizes(*(x[at] for x in sizes)),
+                court.rules,
+                why[:, at],
+                threshold[:, at],
+            ),
+            inference.groups(estimate, at),
+        )
 
 
 def settle(

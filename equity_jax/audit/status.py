@@ -12,6 +12,7 @@ from equity_jax.audit.subjects import Cell, Sizes
 
 OK, NOT_ESTIMABLE, SUPPRESSED = "OK", "NOT_ESTIMABLE", "SUPPRESSED"
 SMALL = "fewer rows than may be shown"
+SURE = (*inference.CLOSED, "edged")  # kinds that know more than their draws
 
 
 class Rules(NamedTuple):
@@ -83,7 +84,7 @@ def reasons(found: Estimate, answer: Answer, sizes: Sizes, rules: Rules) -> np.n
                 why[m, p] = "undefined in more than a tenth of the replicates"
             elif found.kind == "bounded" and not np.isfinite(found.se[m, p]):
                 why[m, p] = "its bias is not known for weighted rows or several seeds"
-            elif found.kind not in inference.CLOSED and not high[m, p] > low[m, p]:
+            elif found.kind not in SURE and not high[m, p] > low[m, p]:
                 why[m, p] = "the same in every replicate"
             else:
                 why[m, p] = inference.estimable(

@@ -49,6 +49,14 @@ FACTS = Facts(
         "fnr": Fact("false negative rate", "higher", low=0, high=1),
         "npv": Fact("negative predictive value", "lower", low=0, high=1),
         "f1": Fact("F1", "lower", low=0, high=1),
+        "macro_precision": Fact("macro precision", "lower", low=0, high=1),
+        "macro_recall": Fact(
+            "macro recall (balanced accuracy)", "lower", low=0, high=1
+        ),
+        "macro_f1": Fact("macro F1", "lower", low=0, high=1),
+        "macro_auroc": Fact(
+            "macro AUROC (one against the rest)", "lower", low=0, high=1
+        ),
         "selection_rate": Fact("selection rate", "neither", low=0, high=1),
         "prevalence": Fact("prevalence of the label", "neither", low=0, high=1),
         "net_benefit": Fact("net benefit", "lower", high=1),

@@ -7,6 +7,8 @@ r"""The interval of one estimate, by its kind. (What an estimate is: draws.py.)
   that of an AUROC (Birnbaum & Klose 1957).
 - logit, log: Student's t with the bootstrap's variance on that scale, for numbers
   inside (0, 1), and above 0.
+- edged: as logit where the draws spread; where they do not (all rows of every class
+  right), Wilson's with the patients of the scarcest class, which is wide enough.
 - bootstrap: the *expanded percentile* interval (Hesterberg 2015): the distances from
   the point to the bootstrap quantiles are stretched, because a bootstrap of n blocks
   has the variance of n - 1 and normal tails. n is Kish's effective number of blocks,
@@ -155,10 +157,23 @@ def _scaled(
     return getattr(intervals, estimate.kind)(value, np.sqrt(spread), t)
 
 
+def _edged(
+    estimate: Estimate, level: float | np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    spread, a = variance(estimate)[0], estimate.value
+    inside = (a > 0) & (a < 1) & (spread > 1e-20)  # more than rounding
+    low, high = _scaled(estimate._replace(kind="logit"), level)
+    z = stats.norm.ppf((1 + level) / 2)
+    edge = intervals.wilson(a, np.maximum(estimate.effective, 2.0), z)
+    return np.where(inside, low, edge[0]), np.where(inside, high, edge[1])
+
+
 def _inside(estimate: Estimate) -> np.ndarray:
     """bool[...]: where the interval is the one of `kind`; else it is the percentile."""
     if estimate.kind in CLOSED:
         return closed(estimate)
+    if estimate.kind == "edged":
+        return np.ones(estimate.value.shape, bool)
     top = {"logit": 1.0, "log": np.inf}.get(estimate.kind, -np.inf)
     return (estimate.value > 0) & (estimate.value < top)
 
@@ -168,6 +183,7 @@ _INTERVALS = {
     "delong": _delong,
     "logit": _scaled,
     "log": _scaled,
+    "edged": _edged,
     "bounded": _bounded,
     "bootstrap": _percentile,
 }
