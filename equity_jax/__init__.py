@@ -15,6 +15,7 @@ from equity_jax.config import Config, Data, Train, Twin
 
 if TYPE_CHECKING:
     from equity_jax.audit import audit
+    from equity_jax.inference import Network
     from equity_jax.nouns import Model
     from equity_jax.results import Swept
     from equity_jax.run import run
@@ -30,6 +31,7 @@ __all__ = [
     "audit",
     "fit",
     "load",
+    "load_run",
     "model",
     "predictions",
     "run",
@@ -60,6 +62,24 @@ def load(name: str = "deaths", source: str = "", **fields: Any) -> "Dataset":
     from equity_jax.data import DATASETS
 
     return DATASETS.get(name, Data(name=name, source=source, **fields))
+
+
+def load_run(path: str, name: str = "") -> "Network":
+    """The best network of a finished run on images, ready to `predict`.
+
+    name: another of its networks, as its report calls it, or an architecture. New rows
+    of a table (a run of deaths_transfer) are scored by `python -m scripts.predict`.
+
+    Raises:
+        InputError: no run, an unfinished one, one that trained no image network, or a
+            name that it does not have.
+
+    Example:
+        >>> load_run("runs/cxr").predict("images")  # doctest: +SKIP
+    """
+    from equity_jax import networks, store
+
+    return networks.load(store.load(path), name)
 
 
 def model(name: str, outputs: int = 1, constants: int = 0) -> "Model":

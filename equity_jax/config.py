@@ -95,6 +95,22 @@ class Model:
 
 
 @dataclass
+class Arms:
+    """What a study of image networks compares. An arm is one network, one start, one
+    augmentation and one learning rate; train's methods and schemes run within it.
+    """
+
+    scratch: tuple[str, ...] = ("cnn_small", "cnn_deep")  # from random numbers
+    transfer: tuple[str, ...] = ("vgg19", "resnet101", "densenet201")  # from a start
+    crossed: tuple[str, ...] = ("cnn_small",)  # on these every factor is crossed
+    augment: str = "flip,shift(0.05),rotate(10),zoom(0.1),contrast(0.2)"
+    checkpoints: tuple[str, ...] = ()  # "vgg19=FILE"; the others are pretrained here
+    pretrain: str = ""  # images to pretrain on: a folder; empty: the simulated twin
+    pretrain_classes: str = ""  # as data.images.classes, of those images
+    pretrain_steps: int = 100
+
+
+@dataclass
 class Train:
     """The sweep: seeds × methods × schemes × groups × learning rates."""
 
@@ -131,6 +147,7 @@ class Config:
     data: Data = field(default_factory=Data)
     model: Model = field(default_factory=Model)
     train: Train = field(default_factory=Train)
+    arms: Arms = field(default_factory=Arms)
     audit: Audit = field(default_factory=Audit)
 
 

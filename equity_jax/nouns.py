@@ -77,10 +77,14 @@ class Model(NamedTuple):
     """x -> logits, features, as pure functions.
 
     init:   (key, x float[B, ...]) -> (params, stats)
-    apply:  (params, stats, x, train, key) -> (Output, stats)
+    apply:  (params, stats, x, train, key) -> (Output, stats); train: True, False, or
+            for models of many blocks the names of those in training mode
     blocks: top-level names of params, shallow to deep; the last is "head"
+    tail:   (params, stats, name, tap float[B, h, w, c]) -> logits: what follows a named
+            tap, in evaluation mode (Grad-CAM is its gradient); None: taps are not cut
     """
 
     init: Callable[..., tuple[PyTree, PyTree]]
     apply: Callable[..., tuple[Output, PyTree]]
     blocks: tuple[str, ...]
+    tail: Callable[..., Array] | None = None

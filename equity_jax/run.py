@@ -26,8 +26,8 @@ from equity_jax.results import (
 from equity_jax.schemes import SCHEMES
 from equity_jax.store import Store, open_run
 from equity_jax.tasks import TASKS
-from equity_jax.train import Checkpoint, Journal, Run, fit
-from equity_jax.types import Dataset, InputError, Predictions
+from equity_jax.train import Checkpoint, Journal, Run, Weights, fit
+from equity_jax.types import Batch, Dataset, InputError, Predictions
 
 AXIS = ["seed", "method", "scheme", "target", "lr", "fraction"]
 
@@ -99,9 +99,18 @@ def run(
 
 
 def sweep(
-    config: Config, dataset: Dataset, journal: Journal | None = None, quiet: bool = True
+    config: Config,
+    dataset: Dataset,
+    journal: Journal | None = None,
+    quiet: bool = True,
+    *,
+    augment: Callable[..., Batch] | None = None,
+    start: Weights | None = None,
 ) -> Swept:
     """Fits every run of the config on a data set and makes the choices, in memory.
+
+    augment: (key, Batch) -> Batch, for images; start: what stands before the first
+    stage of schemes that carry something over.
 
     Example:
         >>> sweep(Config(), dataset).choices.variants  # doctest: +SKIP
@@ -122,6 +131,8 @@ def sweep(
         schemes=parts.schemes,
         journal=journal,
         quiet=quiet,
+        augment=augment,
+        start=start,
     )
     return Swept(task, model, choose(dataset, table, fitted), fitted)
 
@@ -146,7 +157,9 @@ def resolve(config: Config) -> Parts:
             f"--config.train.eval_every={train.eval_every} must divide segment"
             f" ({train.segment}) and steps ({train.steps})"
         )
-    if not train.methods or not train.lr or sys.POOLED not in train.schemes:
+    schemes = {s: SCHEMES.get(s) for s in train.schemes}
+    alone = not all(s.pooled for s in schemes.values())
+    if not train.methods or not train.lr or alone and sys.POOLED not in schemes:
         raise InputError(
             "--config.train needs at least one method, one lr, and the scheme"
             f" {sys.POOLED!r}, which scores rows without parameters of their own"
@@ -155,7 +168,7 @@ def resolve(config: Config) -> Parts:
         raise InputError(f"--config.train.fractions={train.fractions}: in (0, 1]")
     unified = switch(*(METHODS.get(m) for m in train.methods))
     methods = dict(zip(train.methods, unified, strict=True))
-    return Parts(methods, {s: SCHEMES.get(s) for s in train.schemes})
+    return Parts(methods, schemes)
 
 
 def judge(

@@ -31,10 +31,14 @@ def launch(
     smoke: Callable[[Config], Config],
     study: Callable[[Config, str, bool], Any],
     argv: Sequence[str] | None = None,
+    *,
+    a_device_per_core: bool = True,
 ) -> NoReturn:
     """Runs `study(config, workdir, quiet)` as the command line asks, then exits.
 
     `--smoke` shrinks the default config; `--config.` flags come last and win.
+    a_device_per_core: for sweeps of many small models; a study of image networks wants
+    all cores for one convolution.
 
     Example:
         >>> if __name__ == "__main__":  # doctest: +SKIP
@@ -44,7 +48,8 @@ def launch(
     def main(argv: Sequence[str]) -> None:
         about = inspect.getdoc(inspect.getmodule(study)) or __doc__
         config, values = read_flags(main_config, smoke, argv, about)
-        use_cores()
+        if a_device_per_core:
+            use_cores()
         use_cache()
         if not values.quiet:
             print(f"{config.name}: writes to {values.workdir}, runs on {_devices()}")
@@ -172,10 +177,8 @@ def use_cores() -> None:
 
     Must come before jax looks at its devices; a count already in XLA_FLAGS wins.
     """
-    known, flag = (
-        os.environ.get("XLA_FLAGS", ""),
-        "xla_force_host_platform_device_count",
-    )
+    known = os.environ.get("XLA_FLAGS", "")
+    flag = "xla_force_host_platform_device_count"
     if flag not in known:
         cores = os.cpu_count() or 1
         os.environ["XLA_FLAGS"] = f"{known} --{flag}={cores}".strip()

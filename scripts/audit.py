@@ -15,12 +15,9 @@ is put in double quotes: --attributes='race,"age, years"'.
 Exit codes: 0 done, 2 the file or a flag is wrong (one line on stderr).
 """
 
-import contextlib
 import json
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from equity_jax.audit import OK, AuditReport, audit, view
@@ -29,36 +26,11 @@ from equity_jax.metrics import FACTS
 from equity_jax.types import InputError
 from experiments.launch import exit_codes, parse
 from scripts.audit_flags import define, settings
+from scripts.places import folder
 
 NEEDED = ("predictions", "label", "score", "attributes", "out")
 MAIN = ("auroc", "observed_expected")  # what the lines for a person are about
 MOST = 8  # such lines
-
-
-@contextlib.contextmanager
-def folder(out: str) -> Iterator[Path]:
-    """Makes the folder before the work; if that fails, takes back what it made.
-
-    Raises:
-        InputError: it is a file, or cannot be made or written.
-    """
-    path = Path(out)
-    if path.exists() and not path.is_dir():
-        raise InputError(f"--out={out} is a file; expected a folder")
-    made = [p for p in (path, *path.parents) if not p.exists()]
-    try:
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"--out={out} cannot be made: {error.strerror}") from error
-        if not os.access(path, os.W_OK):
-            raise InputError(f"--out={out} cannot be written")
-        yield path
-    except BaseException:
-        for empty in made:
-            with contextlib.suppress(OSError):
-                empty.rmdir()
-        raise
 
 
 def lines(report: AuditReport) -> list[str]:

@@ -8,7 +8,7 @@ from sklearn import metrics
 
 from experiments.launch import exit_codes
 from scripts.benchmark import __main__ as benchmark
-from scripts.benchmark import audit, peers, race, suites
+from scripts.benchmark import audit, input, peers, race, suites
 from scripts.benchmark.audit import Sizes
 
 SIZES = Sizes(rows=1500, subgroups=4, replicates=30, peer_replicates=30)
@@ -184,12 +184,68 @@ def test_memory_is_that_of_a_process_of_its_own(tmp_path, capsys):
     assert over.startswith("MISSED peak resident memory 5.00 GiB, target under 4 GiB")
 
 
+def test_every_suite_has_flags_of_its_own(capsys):
+    for name, entry in suites.SUITES.items():
+        for words in ([f"--suite={name}"], ["--suite", name]):
+            with pytest.raises(SystemExit):
+                benchmark.main(["benchmark", *words, "--help"])
+            said = capsys.readouterr().out
+            for field, usual in entry.sizes._asdict().items():
+                assert f"--{field}={usual}  (" in said
+            assert ("--memory=" in said) == (entry.once is not None)
+        assert set(entry.least) <= set(entry.sizes._fields)
+
+
+def test_the_input_race(tmp_path, capsys):
+    """Ours and torch's loaders read the same files; the difference is stated."""
+    pytest.importorskip("torch", reason="the extra bench brings torch")
+    out = tmp_path / "input.json"
+    words = [f"--out={out}", "--suite=input", "--repeats=1", "--quiet", "--images=6"]
+    words += ["--side=96", "--size=32", "--batch=3", "--workers=1"]
+    assert exit_codes(benchmark.main, ["benchmark", *words]) == 0
+    said, error = capsys.readouterr()
+    assert error == "" and "SIMULATED: images 6, side 96, size 32" in said
+    assert "gray levels of 255" in said and "torch + PIL" in said
+    found = json.loads(out.read_text("utf-8"))
+    assert found["unit"] == "images" and found["ratios"]["torch + PIL"]["target"] == 2
+    apart = found["agreement"]
+    assert set(apart["images"].values()) == {6} and 0 <= apart["mean"] < 2
+    assert apart["largest"] >= apart["mean"] and apart["pillow"] < 3
+
+
+def test_the_peers_pixels_are_ours_before_they_are_varied(tmp_path):
+    """With nothing to vary, torch's items are our images but for the resizing."""
+    pytest.importorskip("torch", reason="the extra bench brings torch")
+    from equity_jax.data import stream
+    from scripts.benchmark import torch_input
+
+    sizes = input.Sizes(images=3, side=96, size=32, batch=3, workers=1)
+    files = input.write(tmp_path, sizes)
+    ours = np.asarray(stream.files(files, 32)).astype(float)
+    for draft in (False, True):
+        items = torch_input.Files(files, 32, (0.0, 0.0), draft)
+        for at in range(3):
+            item = 255 * items[at].numpy()[0]
+            image = ours[at, :, :, 0]
+            far = [abs(side - image).mean() for side in (item, item[:, ::-1])]
+            assert min(far) < 3 and len(items) == 3
+
+
+def test_an_input_race_of_less_than_a_batch_is_refused(tmp_path, capsys):
+    words = [f"--out={tmp_path / 'a.json'}", "--suite=input", "--images=4"]
+    assert exit_codes(benchmark.main, ["benchmark", *words]) == 2
+    assert "--images=4: expected 32 or more, a batch" in capsys.readouterr().err
+
+
 def test_flags(tmp_path, capsys):
     file = f"--out={tmp_path / 'a.json'}"
     for words, says in (
         ((), "--suite=... is missing"),
         (("--suite=audit",), "--out=... is missing"),
         (("--suite=glm", file), "--suite=glm is unknown; known: audit"),
+        (("--suite=input", file, "--memory"), "Unknown command line flag 'memory'"),
+        (("--suite=input", file, "--rows=9"), "Unknown command line flag 'rows'"),
+        (("--suite=input", file, "--size=8"), "size"),
         (("--suite=audit", f"--out={tmp_path}"), "must be a file"),
         (("--suite=audit", file, "--rows=2000"), "too few for --subgroups=30"),
         (("--suite=audit", file, "--repeats=0"), "repeats"),

@@ -102,7 +102,8 @@ PROSE = set(
     "names flags random pure functions of arrays generalized linear four shelves base"
     " one a family what y means the directory judge machine stitched runs scores and"
     " study mirror commands in intervals tests thresholds errors charts pictures"
-    " replicates predictions".split()
+    " replicates predictions made probabilities many image network finished kept"
+    " called exported saliency shortcuts table".split()
 )
 
 

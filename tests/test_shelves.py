@@ -24,6 +24,7 @@ ARGUMENTS = {
 }
 SCHEME_NAMES = ["mixture", "alone", *(f"transfer('{v}')" for v in VARIANTS)]
 TASK_NAMES = [ARGUMENTS.get(t, t) for t in TASKS if t != "reconstruct"]
+TABLE_MODELS = ["linear", "mlp"]
 ROWS = 12
 
 
@@ -99,7 +100,7 @@ def test_all_methods_share_one_program():
 
 
 @pytest.mark.parametrize("wrap", [lambda m: m, autoencoder], ids=["plain", "restored"])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", TABLE_MODELS)
 def test_models_keep_their_contract(name, wrap):
     model = wrap(MODELS.get(ARGUMENTS.get(name, name), 1, 1))
     x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 3)), jnp.float32)
@@ -112,6 +113,28 @@ def test_models_keep_their_contract(name, wrap):
     )
     np.testing.assert_allclose(out.logits, again.logits, rtol=1e-5)
     assert out.features.shape[0] == 5
+
+
+@pytest.mark.parametrize("name", sorted(set(MODELS) - set(TABLE_MODELS)))
+def test_image_models_keep_their_contract(name):
+    """Shapes only: nothing of the big ones is computed (tests/test_models.py runs)."""
+    model = MODELS.get(name, 2, 1)
+    x, key = np.zeros((3, 40, 33, 1), np.uint8), jax.random.key(0)
+    params, stats = jax.eval_shape(model.init, key, x)
+    assert set(params) == set(model.blocks) and model.blocks[-1] == "head"
+    assert set(stats.get("batch_stats", {})) <= set(model.blocks)
+    for train in (False, frozenset(model.blocks[-3:])):
+        out, after = jax.eval_shape(
+            lambda p, s, t=train: model.apply(p, s, x, t, key), params, stats
+        )
+        assert out.logits.shape == (3, 3) and out.features.ndim == 2
+        assert jax.tree.structure(after) == jax.tree.structure(stats)
+        assert set(out.taps) == set(model.blocks[:-1])
+    last = model.blocks[-2]
+    cut = jax.eval_shape(
+        lambda p, s, a: model.tail(p, s, last, a), params, stats, out.taps[last]
+    )
+    assert cut.shape == (3, 3)
 
 
 @pytest.mark.parametrize("name", SCHEME_NAMES)

@@ -1,5 +1,6 @@
 """The noun of this shelf, and the one head that all models share."""
 
+from collections.abc import Collection
 from typing import Any
 
 import flax.linen as nn
@@ -31,10 +32,21 @@ class Head(nn.Module):
         return jnp.concatenate([logits, rows], axis=1)
 
 
+def training(train: bool | Collection[str], block: str) -> bool:
+    """Whether a block is in training mode; train: for all alike, or the names of some.
+
+    Example:
+        >>> training(True, "stem"), training(frozenset({"head"}), "stem")
+        (True, False)
+    """
+    return train if isinstance(train, bool) else block in train
+
+
 def functional(module: nn.Module, blocks: tuple[str, ...]) -> Model:
     """A linen module whose call is (x, train) -> Output, as pure functions.
 
-    Statistics (batch norm) travel beside the parameters; dropout draws from `key`.
+    Statistics (batch norm) travel beside the parameters; dropout draws from `key`. An
+    empty set of blocks in training is evaluation.
 
     Example:
         >>> model = functional(Mlp((8,), outputs=1), ("layer0", "head"))
@@ -46,7 +58,7 @@ def functional(module: nn.Module, blocks: tuple[str, ...]) -> Model:
         return variables.pop("params"), variables
 
     def apply(
-        params: Any, stats: Any, x: Array, train: bool, key: Array
+        params: Any, stats: Any, x: Array, train: bool | Collection[str], key: Array
     ) -> tuple[Output, Any]:
         variables = {"params": params, **stats}
         if not train or not stats:

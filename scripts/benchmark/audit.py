@@ -7,6 +7,7 @@ group with 95 % intervals; ours starts from the DataFrame and ends with its whol
 arrays and end with their intervals.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from equity_jax.keys import generator
+from equity_jax.types import InputError
 from scripts.benchmark import peers
 from scripts.benchmark.peers import METRICS, Answer, Problem
 from scripts.benchmark.race import Contender, Suite
@@ -28,6 +30,9 @@ class Sizes(NamedTuple):
     subgroups: int = 30
     replicates: int = 1000
     peer_replicates: int = 20
+
+
+LEAST = {"rows": 300, "subgroups": 2, "replicates": 2, "peer_replicates": 1}
 
 
 class Ours(NamedTuple):
@@ -45,10 +50,18 @@ def workload(sizes: Sizes) -> pd.DataFrame:
     A patient has one row and a Poisson(2) of others. The share of the i-th group falls
     as i^-0.6: of 30 groups the largest holds 12 % of the patients, the smallest 1.6 %.
 
+    Raises:
+        InputError: fewer than 100 rows a subgroup.
+
     Example:
         >>> workload(Sizes(rows=600, subgroups=3)).columns.tolist()
         ['group', 'patient', 'y', 'prob']
     """
+    if sizes.rows < 100 * sizes.subgroups:
+        raise InputError(
+            f"--rows={sizes.rows} is too few for --subgroups={sizes.subgroups}: "
+            f"expected {100 * sizes.subgroups} or more"
+        )
     rng = generator(0, "benchmark/audit")
     images = 1 + rng.poisson(2.0, sizes.rows)
     patient = np.repeat(np.arange(sizes.rows), images)[: sizes.rows]
@@ -99,7 +112,7 @@ def build(sizes: Sizes) -> Suite:
     held = {"patients": int(frame.patient.nunique()), "metrics": METRICS}
     counts = frame.group.value_counts()
     held |= {"smallest_group": int(counts.min()), "largest_group": int(counts.max())}
-    return Suite(contenders, many, sizes._asdict() | held, agreement)
+    return Suite(contenders, many, sizes._asdict() | held, agreement, told)
 
 
 def once(sizes: Sizes) -> dict[str, Any]:
@@ -164,6 +177,19 @@ def agreement(answers: Mapping[str, Any]) -> dict[str, Any]:
             found[name][metric] = one
     kinds = {m: sorted(set(mine.kind[i])) for i, m in enumerate(METRICS)}
     return {"our_intervals": kinds, "peers": found}
+
+
+def told(found: Mapping[str, Any]) -> list[str]:
+    """The agreement in words, one line a peer."""
+    said = []
+    for name, metrics in found["peers"].items():
+        far = max(one["value"] for one in metrics.values())
+        line = f"values: largest |ours - {name}| {far:.2g}"
+        wide = [one["width"] for one in metrics.values() if "width" in one]
+        if wide and math.isfinite(sum(wide)):
+            line += f"; our intervals are {min(wide):.3f} to {max(wide):.3f} as wide"
+        said.append(line)
+    return said
 
 
 def _ends(mine: Ours, peer: Answer, m: int, use: np.ndarray) -> dict[str, float]:

@@ -34,13 +34,16 @@ class Contender(NamedTuple):
 
 class Suite(NamedTuple):
     """contenders: by name, ours first; replicates: of the whole work; sizes:
-    JSON-able; agree: answers by name -> how far they lie apart, JSON-able.
+    JSON-able; agree: answers by name -> how far they lie apart, JSON-able; tell: what
+    `agree` found -> lines to print; unit: what a replicate is called (images, steps).
     """
 
     contenders: Mapping[str, Contender]
     replicates: int
     sizes: Mapping[str, Any]
     agree: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    tell: Callable[[Mapping[str, Any]], list[str]] = lambda found: []
+    unit: str = "replicates"
 
 
 class Spent(NamedTuple):
@@ -61,8 +64,8 @@ def race(suite: Suite, repeats: int, quiet: bool = True) -> dict[str, Any]:
     """Every contender once to warm up, then `repeats` rounds of all of them.
 
     Returns:
-        dict, JSON-able: environment, sizes, contenders (seconds, measured and for all
-        replicates), ratios to ours with their verdicts, agreement.
+        dict, JSON-able: environment, sizes, unit, contenders (seconds, measured and for
+        all replicates), ratios to ours with their verdicts, agreement.
 
     Example:
         >>> result = race(suite, repeats=5)  # doctest: +SKIP
@@ -78,6 +81,7 @@ def race(suite: Suite, repeats: int, quiet: bool = True) -> dict[str, Any]:
         "threads": threads(),
         "load_before": busy,
         "sizes": dict(suite.sizes),
+        "unit": suite.unit,
         "contenders": {
             name: {
                 "note": one.note,
@@ -117,7 +121,8 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         >>> print(*lines(result), sep="\n")  # doctest: +SKIP
     """
     text = "{:<20}{:>11}{:>9}{:>20}{:>9}{:>38}"
-    titles = ("contender", "replicates", "seconds", "(min, max)", "CPU", "ours is")
+    unit = result["unit"]
+    titles = ("contender", unit, "seconds", "(min, max)", "CPU", "ours is")
     said = [text.format(*titles)]
     for name, one in result["contenders"].items():
         spread = f"({_short(one['min'])}, {_short(one['max'])})"
@@ -129,7 +134,7 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         row = (name, one["replicates_run"], _short(one["median"]), spread)
         said.append(text.format(*row, _short(np.median(one["cpu_seconds"])), times))
     said += [
-        f"{name}: seconds are for all replicates, extrapolated from "
+        f"{name}: seconds are for all {unit}, extrapolated from "
         f"{one['replicates_run']} by {one['extrapolated_by']:.4g}"
         for name, one in result["contenders"].items()
         if one["extrapolated_by"] != 1

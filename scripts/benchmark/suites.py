@@ -8,33 +8,42 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from equity_jax.files import env
-from scripts.benchmark import audit, race
-from scripts.benchmark.audit import Sizes
+from scripts.benchmark import audit, densenet, input, race
 
 LIMIT = 4 * 2**30  # bytes that --memory may take
 
 
 class Entry(NamedTuple):
-    """build: sizes -> the race; once: ours alone, cold, for its memory."""
+    """One suite.
 
-    build: Callable[[Sizes], race.Suite]
-    once: Callable[[Sizes], dict[str, Any]]
+    sizes: its usual sizes, a NamedTuple of integers and words; each field is a flag.
+    least: the smallest integer of each field that makes sense, by name (others: 1).
+    build: sizes -> the race. once: sizes -> what ours found, run alone and cold, for
+    its memory; None: `--memory` is not offered.
+    """
+
+    sizes: Any
+    least: Mapping[str, int]
+    build: Callable[[Any], race.Suite]
+    once: Callable[[Any], dict[str, Any]] | None = None
 
 
 SUITES: dict[str, Entry] = {
-    "audit": Entry(audit.build, audit.once),
+    "audit": Entry(audit.Sizes(), audit.LEAST, audit.build, audit.once),
+    "densenet": Entry(densenet.Sizes(), densenet.LEAST, densenet.build),
+    "input": Entry(input.Sizes(), input.LEAST, input.build),
 }
 """What can be measured. A suite arrives with the study that needs it."""
 
 
-def memory(name: str, sizes: Sizes) -> dict[str, Any]:
+def memory(name: str, sizes: Any) -> dict[str, Any]:
     """Peak resident memory of ours, run once in a fresh process.
 
     The peak counts everything of that process: the interpreter, the libraries, the
     simulated rows and the audit.
 
     Example:
-        >>> memory("audit", Sizes(rows=10**6))["peak_bytes"]  # doctest: +SKIP
+        >>> memory("audit", audit.Sizes(rows=10**6))["peak_bytes"]  # doctest: +SKIP
         2500000000
     """
     with multiprocessing.get_context("spawn").Pool(1) as pool:
@@ -54,7 +63,7 @@ def verdict(found: Mapping[str, Any]) -> str:
     )
 
 
-def _peak(name: str, sizes: Sizes) -> dict[str, Any]:
+def _peak(name: str, sizes: Any) -> dict[str, Any]:
     """What `once` found, its seconds (cold) and the peak of this process."""
     began = time.perf_counter()
     found = SUITES[name].once(sizes)
