@@ -107,7 +107,7 @@ class Arms:
     checkpoints: tuple[str, ...] = ()  # "vgg19=FILE"; the others are pretrained here
     pretrain: str = ""  # images to pretrain on: a folder; empty: the simulated twin
     pretrain_classes: str = ""  # as data.images.classes, of those images
-    pretrain_steps: int = 100
+    pretrain_steps: int = 60
 
 
 @dataclass

@@ -203,7 +203,9 @@ def judge(
     common: dict[str, Any] = {
         "replicates": chosen.replicates,
         "level": chosen.level,
+        "min_rows": chosen.min_rows,
         "seed": config.seed,
+        "unit": spec.unit,
     }
     # A plain folder a class records nobody's group: the classes are all there is.
     names = tuple(n for n in JUDGED if n in test.attributes) or (spec.group,)
@@ -214,8 +216,6 @@ def judge(
         labels=spec.classes[:1] if two else spec.classes,
         metrics=METRICS,
         threshold="youden",
-        min_rows=chosen.min_rows,
-        unit=spec.unit,
         simulated=spec.simulated,
         intersections=False,
         quiet=quiet,

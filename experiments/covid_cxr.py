@@ -17,7 +17,7 @@ the others run at every depth. Pretrain on children, fine-tune on adults:
         --config.arms.pretrain=COVID-19_Radiography_Dataset \
         --config.arms.pretrain_classes="COVID=,Normal=Normal,Viral Pneumonia=Viral"
 
-The defaults are shrunk so that two CPU cores finish: images of 64 pixels, few steps;
+The defaults are shrunk so that two CPU cores finish: images of 48 pixels, few steps;
 no network's width is. On a GPU use the third command.
 """
 
@@ -52,11 +52,12 @@ def main_config() -> Config:
         lr=(1e-3, 3e-4),
         eval_every=30,
         segment=30,
+        patience=3,
         chunk=1,
     )
     return Config(
         name="covid_cxr",
-        data=Data(name="cxr", images=Images(size=64)),
+        data=Data(name="cxr", images=Images(size=48)),
         train=train,
         arms=Arms(),
         audit=Audit(),

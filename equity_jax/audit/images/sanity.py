@@ -8,6 +8,7 @@ correlation of each image's map with its first one should fall toward 0.
 
 from typing import Any
 
+import jax
 import numpy as np
 import pandas as pd
 from scipy import stats as tests
@@ -58,7 +59,7 @@ def sanity(
     """
     how = {"tap": tap, "plus_plus": plus_plus}
     first = grad_cam(model, params, stats, x, classes, **how)
-    fresh_params, fresh_stats = model.init(key, np.asarray(x[np.arange(1)]))
+    fresh_params, fresh_stats = jax.jit(model.init)(key, np.asarray(x[:1]))
     params, stats = dict(params), {k: dict(v) for k, v in stats.items()}
     records = []
     for block in reversed(model.blocks):

@@ -104,6 +104,7 @@ def quotient(a: Estimate, b: Estimate) -> Estimate:
             1 + a.seeds / a.value[..., None] - b.seeds / b.value[..., None]
         )
     ok = a.ok & b.ok & np.isfinite(value)
+    value = np.where(np.isfinite(value), value, np.nan)
     draws = np.where(np.isfinite(draws), draws, np.nan)
     return Estimate(value, seeds, draws, np.minimum(a.effective, b.effective), ok)
 
