@@ -22,7 +22,7 @@ from equity_jax.config import Config
 from equity_jax.data import DATASETS
 from equity_jax.networks import save
 from equity_jax.results import describe, held_out
-from equity_jax.run import finish
+from equity_jax.run import finish, resolve
 from equity_jax.store import Store, open_run
 from equity_jax.systems import stitch
 from equity_jax.train import Checkpoint, Journal
@@ -85,6 +85,7 @@ def run_trials(
         >>> run_trials(config, "runs/cxr", page=make_page)  # doctest: +SKIP
     """
     store = open_run(workdir, config)
+    resolve(config)
     shelf.resolve(config)
     if store.done:
         return store

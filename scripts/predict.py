@@ -2,7 +2,8 @@ r"""Scores new rows with a finished run: later months of its table, or new image
 
     python -m scripts.predict --run=RUN_DIR --source=PATH --out=FILE.csv
     python -m scripts.predict --run=RUN_DIR --source=FOLDER --out=FILE.csv \
-        [--gradcam=DIR] [--network=NAME] [--checkpoint=FILE [--arch=ARCH]]
+        [--gradcam=DIR [--layer=BLOCK] [--plus_plus]] \
+        [--network=NAME] [--checkpoint=FILE [--arch=ARCH]]
     python -m scripts.predict --run=RUN_DIR --export=FILE [--network=NAME]
 
 A table: every row is scored by each selected system of the run (per scheme the method
@@ -15,7 +16,8 @@ any size and depth. One row an image: probabilities, the calibrated ones beside 
 the model's fingerprint; FILE.unreadable.csv lists the files that could not be read, and
 why. The run's best network answers, or the one that --network names (by name or by
 architecture), or this one with the weights of --checkpoint (torch, safetensors, Keras
-or ours, head included). --gradcam draws each image beside where the network looked.
+or ours, head included). --gradcam draws each image beside where the network looked
+(Grad-CAM, or Grad-CAM++, of the deepest block or of --layer).
 --export writes the function itself as StableHLO, for jax on a CPU or GPU without this
 package.
 
@@ -49,6 +51,7 @@ FLAGS = {
 }
 OF_IMAGES = {
     "gradcam": "a folder for overlays, one an image",
+    "layer": "the block that overlays explain; empty: the deepest",
     "network": "another network of the run, by its name or architecture",
     "checkpoint": "a file whose weights replace the network's, head included",
     "arch": "the checkpoint's model, where its arguments are not the usual ones",
@@ -105,7 +108,8 @@ def images(values: flags.FlagValues) -> list[str]:
     if values.source:
         quiet = values.quiet or not sys.stderr.isatty()  # no progress bar in a log
         asked = values.source, values.out, values.gradcam or "", quiet
-        said.append(predict_images(network, *asked))
+        how = {"layer": values.layer or "", "plus_plus": values.plus_plus}
+        said.append(predict_images(network, *asked, **how))
     return said
 
 
@@ -114,6 +118,7 @@ def main(argv: Sequence[str]) -> None:
     values = flags.FlagValues()
     for name, text in (FLAGS | OF_IMAGES).items():
         flags.DEFINE_string(name, None, text, flag_values=values)
+    flags.DEFINE_bool("plus_plus", False, "Grad-CAM++", flag_values=values)
     flags.DEFINE_bool("quiet", False, "print nothing but errors", flag_values=values)
     rest = parse(values, argv, __doc__, ("run",))
     if rest:

@@ -19,18 +19,26 @@ COLORS, OPAQUE = "inferno", 0.75  # of the map; where it is 1
 
 
 def predict_images(
-    network: Network, source: str, out: str, gradcam: str = "", quiet: bool = True
+    network: Network,
+    source: str,
+    out: str,
+    gradcam: str = "",
+    quiet: bool = True,
+    *,
+    layer: str = "",
+    plus_plus: bool = False,
 ) -> str:
     """Writes the table `out`, the list of unreadable files beside it, and overlays.
 
     out: one row an image: id (its path in the folder), model, fingerprint, prob_CLASS,
     calibrated_CLASS (empty where the weights came from elsewhere), predicted. Beside
     F.csv stands F.unreadable.csv: id, reason. gradcam: a folder for ID.png, each whole
-    as soon as it is there; the tables are written last. Returns one line for the user.
+    as soon as it is there; the tables are written last. layer: the block that overlays
+    explain, empty: the deepest; plus_plus: by Grad-CAM++. Returns a line for the user.
 
     Raises:
         InputError: nothing to read, not one image readable, an output that cannot be
-            written.
+            written, a layer that the network does not have.
 
     Example:
         >>> predict_images(ej.load_run("runs/cxr"), "new", "f.csv")  # doctest: +SKIP
@@ -39,7 +47,7 @@ def predict_images(
     path = file(out)
     listing = path.with_suffix(".unreadable.csv")
     with folder(gradcam, "gradcam") if gradcam else contextlib.nullcontext() as maps:
-        each = partial(draw, network, maps) if maps else None
+        each = partial(draw, network, maps, layer, plus_plus) if maps else None
         table = network.predict(source, each=each, quiet=quiet)
         lost = table.attrs["unreadable"]
         table.insert(1, "model", network.name)
@@ -58,15 +66,17 @@ def predict_images(
     return words + (f"; overlays in {maps}" if maps else "")
 
 
-def draw(network: Network, maps: Path, part: Scored) -> None:
+def draw(
+    network: Network, maps: Path, layer: str, plus_plus: bool, part: Scored
+) -> None:
     """Writes MAPS/ID.png of every image: itself beside Grad-CAM of what is predicted.
 
     A map that is zero everywhere, where no place speaks for the class, leaves the
     image gray.
     """
     classes = part.logits.argmax(1)
-    args = *network.weights, part.x, classes
-    found = grad_cam(network.model, *args, batch=part.batch)
+    args = *network.weights, part.x, classes, layer
+    found = grad_cam(network.model, *args, plus_plus=plus_plus, batch=part.batch)
     for name, x, heat in zip(part.id, part.x[..., 0], found, strict=True):
         target = maps / f"{name}.png"
         target.parent.mkdir(parents=True, exist_ok=True)

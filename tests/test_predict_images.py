@@ -82,14 +82,18 @@ def test_one_file_by_another_network(made, tmp_path, capfd):
     assert len(pd.read_csv(tmp_path / "f.unreadable.csv")) == 0
 
 
-def test_overlays_show_the_image_beside_where_the_network_looked(made, tmp_path, capfd):
+@pytest.mark.parametrize("asked", [{}, {"layer": "block2", "plus_plus": True}])
+def test_overlays_show_the_image_beside_where_the_network_looked(
+    asked, made, tmp_path, capfd
+):
     maps = tmp_path / "maps"
-    score(made, tmp_path / "f.csv", capfd, gradcam=maps)
+    score(made, tmp_path / "f.csv", capfd, gradcam=maps, **asked)
     found = sorted(p.relative_to(maps).as_posix() for p in maps.rglob("*.*"))
     assert found == [f"ward/{name}.png" for name in ("a.png", "b.jpg", "c.png")]
     network = ej.load_run(str(made / "run"))
     part = next(network.scored(made / "images" / "ward" / "c.png"))
-    heat = grad_cam(network.model, *network.weights, part.x, part.logits.argmax(1))
+    args = *network.weights, part.x, part.logits.argmax(1), asked.get("layer", "")
+    heat = grad_cam(network.model, *args, plus_plus="plus_plus" in asked)
     picture = cv2.imread(str(maps / "ward" / "c.png.png"))[..., ::-1]
     assert picture.shape == (256, 512, 3)
     gray = np.repeat(part.x[0].repeat(8, 0).repeat(8, 1), 3, 2)
@@ -198,6 +202,7 @@ def test_the_export_alone_and_beside_a_table(made, tmp_path, capfd):
         ({"out": "images"}, "images must be a file in a folder that exists"),
         ({"out": "no/f.csv"}, "must be a file in a folder that exists"),
         ({"gradcam": "images/text.png"}, "is a file; expected a folder"),
+        ({"gradcam": "maps", "layer": "block9"}, "no tap 'block9'; the model has: "),
         ({"gradcam": "images/text.png/in"}, "cannot be made"),
         ({"arch": "vgg19"}, "--arch=vgg19 needs --checkpoint"),
         ({"checkpoint": "images/text.png"}, "text.png is no checkpoint"),
@@ -210,7 +215,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(made, flags, words, tmp_path, 
             open_run(str(made / name), Config()).write_text(end, "")
     usual = {"run": "run", "source": "images", "out": "f.csv"}
     named = {
-        k: v and (v if k in ("network", "arch") else made / v)
+        k: v and (v if k in ("network", "arch", "layer") else made / v)
         for k, v in (usual | flags).items()
     }
     before = sorted(made.rglob("*"))

@@ -117,12 +117,13 @@ def quarantine(dataset: Dataset) -> pd.DataFrame:
 @contextmanager
 def _source(config: Data, recipe: Mapping[str, Any] | None) -> Iterator[Source]:
     """The rows of config.source; the twin is written, and read like any other."""
+    layout = "auto" if recipe else config.images.layout
     if config.source:
-        yield find(config.source, "auto" if recipe else config.images.layout)
+        yield find(config.source, layout)
         return
     with tempfile.TemporaryDirectory() as folder:
         phantom.write(folder, config.phantom, config.phantom.seed)
-        yield find(folder, "folders")._replace(name="the simulated twin")
+        yield find(folder, layout)._replace(name="the simulated twin")
 
 
 def _rows(source: Source, config: Data, recipe: Mapping[str, Any] | None) -> Rows:

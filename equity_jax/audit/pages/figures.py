@@ -42,7 +42,7 @@ def dots(
     """
     groups, kinds = style.distinct(table.group), style.distinct(table[by])
     height = 0.5 + len(groups) * max(0.55, 0.22 + 0.16 * len(kinds))
-    figure, axes = style.canvas(title, height, simulated, kinds=len(kinds))
+    figure, axes = style.canvas(title, height, simulated, kinds=kinds)
     step = 0.8 / max(len(kinds), 1)
     for k, kind in enumerate(kinds):
         rows = table[table[by] == kind].set_index("group").reindex(groups)
@@ -62,7 +62,7 @@ def dots(
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=RULE, linewidth=0.7)
     axes.set_xlabel(xlabel, color=INK)
-    style.legend(figure, axes, len(kinds))
+    style.legend(figure, axes, kinds)
     return figure
 
 
@@ -117,7 +117,7 @@ def curves(
     lines = -(-len(panels) // columns)
     kinds = style.distinct(table[by])
     figure, grid = style.canvas(
-        title, 0.4 + 2.5 * lines, simulated, (lines, columns), kinds=len(kinds)
+        title, 0.4 + 2.5 * lines, simulated, (lines, columns), kinds=kinds
     )
     for i, axes in enumerate(grid):
         axes.set_visible(i < len(panels))
@@ -137,7 +137,7 @@ def curves(
     style.scale(grid[0], table.value.to_numpy(float), nominal)
     figure.supxlabel(xlabel, size=10, color=INK)
     figure.supylabel(ylabel, size=10, color=INK)
-    style.legend(figure, grid[0], len(kinds))
+    style.legend(figure, grid[0], kinds)
     return figure
 
 
@@ -155,7 +155,7 @@ def stack(
 ) -> Figure:
     """Shares of a whole, one bar a group; `counts` is groups × parts, in order."""
     height = 0.6 + 0.45 * len(counts)
-    figure, axes = style.canvas(title, height, simulated, kinds=counts.shape[1])
+    figure, axes = style.canvas(title, height, simulated, kinds=list(counts))
     total = counts.sum(axis=1).to_numpy(float)
     share = counts.to_numpy(float) / np.where(total > 0, total, 1)[:, None]
     start = np.zeros(len(counts))
@@ -180,7 +180,7 @@ def stack(
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.0f} %"))
     axes.set_xlabel(xlabel, color=INK)
-    style.legend(figure, axes, counts.shape[1])
+    style.legend(figure, axes, list(counts))
     return figure
 
 

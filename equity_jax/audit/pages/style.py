@@ -5,7 +5,7 @@ Colors are those of Okabe & Ito (2008), told apart with any color vision.
 
 import os
 import textwrap
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 INK, SOFT, RULE = "#1a1d21", "#5b636d", "#d9dde2"
 WARN, PALE = "#8a4b00", "#fff1d6"
 WIDTH, HEAD, LINE = 9.0, 0.42, 0.24  # inches: the figure, its title, a legend line
-NAMES = 5  # names in a legend line
+NAMES, LETTERS = 5, 120  # in a legend line: names at most, letters with their marks
 
 
 def save(figure: Figure, path: str | os.PathLike[str], dpi: int = 160) -> None:
@@ -38,13 +38,13 @@ def canvas(
     height: float,
     simulated: bool,
     grid: tuple[int, int] | None = None,
-    kinds: int = 1,
+    kinds: Sequence[str] = (),
 ) -> tuple[Figure, Axes]:
     """A figure with its title, its badge and bare axes (a flat array of them).
 
-    height: inches without the head; kinds: how many kinds of marks the legend names.
+    height: inches without the head; kinds: the names of the legend.
     """
-    top = HEAD + (LINE * -(-kinds // NAMES) if kinds > 1 else 0.0)
+    top = HEAD + (LINE * -(-len(kinds) // abreast(kinds)) if len(kinds) > 1 else 0.0)
     height += top
     figure = Figure(figsize=(WIDTH, height), facecolor="white")
     figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - top / height)))
@@ -68,13 +68,24 @@ def canvas(
     return figure, axes if grid else axes[0]
 
 
-def legend(figure: Figure, axes: Axes, count: int) -> None:
+def abreast(kinds: Sequence[str]) -> int:
+    """How many names of a legend stand side by side.
+
+    Example:
+        >>> abreast(["a", "b"]), abreast(["a long name of a network"] * 6)
+        (2, 4)
+    """
+    widest = max((len(str(name)) for name in kinds), default=0) + 6
+    return max(1, min(len(kinds), NAMES, LETTERS // widest))
+
+
+def legend(figure: Figure, axes: Axes, kinds: Sequence[str]) -> None:
     """The names of the marks, in lines under the title; none for a single kind."""
-    if count < 2:
+    if len(kinds) < 2:
         return
     handles, names = axes.get_legend_handles_labels()
     made = figure.legend(
-        handles, names, loc="upper left", ncols=min(count, NAMES), frameon=False,
+        handles, names, loc="upper left", ncols=abreast(kinds), frameon=False,
         bbox_to_anchor=(0.0, 1 - (HEAD - 0.05) / figure.get_figheight()),
         fontsize=9.5, labelcolor=INK, handletextpad=0.5, columnspacing=1.4,
     )  # fmt: skip

@@ -36,7 +36,7 @@ def learning(
     lines = -(-len(names) // across)
     splits = style.distinct(log.split)
     figure, grid = style.canvas(
-        title, 0.4 + 1.55 * lines, simulated, (lines, across), kinds=len(splits)
+        title, 0.4 + 1.55 * lines, simulated, (lines, across), kinds=list(splits)
     )
     for axes in grid[len(names) :]:
         axes.set_visible(False)
@@ -54,7 +54,7 @@ def learning(
         axes.tick_params(labelsize=8)
     figure.supxlabel("step", size=10, color=INK)
     figure.supylabel(ylabel, size=10, color=INK)
-    style.legend(figure, grid[0], len(splits))
+    style.legend(figure, grid[0], list(splits))
     return figure
 
 

@@ -19,8 +19,8 @@ def expects(checkpoint: Checkpoint, arch: str, *, whole: bool = False) -> Expect
     """The factory's arguments with which the network is the one that was trained.
 
     normalize: "imagenet" for torchvision and for DenseNets of Keras Applications,
-    "caffe" for their VGGs and ResNets, "xrv" for torch files of one input channel
-    (torchxrayvision), as their own preprocessing functions do; channels: the file's;
+    "caffe" for their VGGs and ResNets, "xrv" for torch DenseNets and ResNets of one
+    input channel (torchxrayvision), as their own preprocessing functions do; channels: the file's;
     style and eps: as the maker's layers have them. `channels=1` instead is fine: the
     stem is then summed. whole: also the fully connected layers of a VGG that has them.
 
@@ -40,7 +40,7 @@ def expects(checkpoint: Checkpoint, arch: str, *, whole: bool = False) -> Expect
     if stem is not None:
         channels = checkpoint.arrays[stem].shape[2 if keras else 1]
     normalize = "caffe" if keras and kind != "densenet" else "imagenet"
-    if not keras and channels == 1:
+    if not keras and channels == 1 and not kind.startswith("vgg"):
         normalize = "xrv"
     options: dict[str, Any] = {"normalize": normalize, "channels": channels}
     if keras:
