@@ -17,8 +17,17 @@ the others run at every depth. Pretrain on children, fine-tune on adults:
         --config.arms.pretrain=COVID-19_Radiography_Dataset \
         --config.arms.pretrain_classes="COVID=,Normal=Normal,Viral Pneumonia=Viral"
 
-The defaults are shrunk so that two CPU cores finish: images of 48 pixels, few steps;
-no network's width is. On a GPU use the third command.
+The defaults are shrunk so that two CPU cores finish (30 minutes): images of 48 pixels,
+150 steps of 32 images, pretraining on 279 simulated images; no network's width is. On a
+GPU use the third command.
+
+Expected, 2,420 images of the COVID-19 Radiography Database and its sources, 605 tested,
+accuracy and macro AUROC: cnn_deep from scratch .931 [.907, .948], .989 [.980, .994];
+cnn_small from scratch .940 [.918, .957], .991; resnet101 .921 [.895, .940], .987;
+densenet201 .902 [.875, .925], .980; vgg19 .68 [.64, .73], .84, unfinished at 150 steps.
+None of it shows that the disease is read: a logistic regression on border pixels alone
+reaches .89 [.86, .91], on a 16 x 16 thumbnail .91 [.89, .93]; COVID comes from sources
+that hold no other class, and the other classes are children.
 """
 
 import dataclasses
@@ -77,7 +86,7 @@ def smoke(config: Config) -> Config:
         lr=(3e-3,),
     )
     images = replace(config.data.images, size=32)
-    phantom = replace(config.data.phantom, patients=90)
+    phantom = replace(config.data.phantom, patients=200)
     return replace(
         config,
         data=replace(config.data, images=images, phantom=phantom),

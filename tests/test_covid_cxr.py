@@ -70,7 +70,7 @@ def test_the_best_network_is_found_again_and_gives_the_same(whole, tmp_path):
     network = ej.load_run(str(whole))
     written = load(str(whole)).read_csv("predictions.csv")
     mine = written[written["system"] == network.name]
-    phantom.write(tmp_path, Phantom(patients=90), 0)
+    phantom.write(tmp_path, Phantom(patients=200), 0)
     again = network.predict(tmp_path)
     both = mine.merge(again, on="id", suffixes=("", "_again"))
     assert len(both) == len(mine)
