@@ -80,6 +80,15 @@ def test_the_best_network_is_found_again_and_gives_the_same(whole, tmp_path):
             np.testing.assert_allclose(a, b, atol=1e-5)
 
 
+def test_grad_cam_lies_on_the_planted_lesion(whole):
+    maps = load(str(whole)).read_csv("maps.csv")
+    lesion = maps[maps["what"].str.startswith("Grad-CAM on the planted lesion")]
+    assert len(lesion) == 3
+    print(lesion[["system", "value", "low", "high", "chance"]].to_string())
+    assert (lesion["value"] > 1.3 * lesion["chance"]).all()
+    assert (lesion["low"] > lesion["chance"]).all()
+
+
 def test_no_patient_is_on_both_sides(whole):
     written = load(str(whole)).read_csv("predictions.csv")
     assert written.groupby("patient")["split"].nunique().max() == 1
