@@ -124,7 +124,8 @@ def test_repeats_share_one_compiled_program(bench):
             bench, bench_of.redraw(bench, draw, np.arange(len(bench.first.x)))
         )
     (program,) = bench.programs.values()
-    assert program.segment._cache_size() == 2  # one a level: 2 lanes, then 6
+    compiled = program.segment.__wrapped__
+    assert compiled._cache_size() == 2  # one a level: 2 lanes, then 6
 
 
 def test_intervals_cover_the_truth(table):

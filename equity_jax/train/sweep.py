@@ -5,6 +5,7 @@ share the program. A chunk has a fixed width, because another width of vmap give
 last bits; several devices take one chunk each.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -109,9 +110,17 @@ def make_program(
             interval, progress, length=train.segment // train.eval_every
         )
 
-    many = parallel(one)
-    # the host hears of steps only when a chunk is done, so `beat` is not used
-    return Program(model, task, train.chunk, side_by_side, lambda *a: many(*a[:4]))
+    return Program(model, task, train.chunk, side_by_side, _unheard(parallel(one)))
+
+
+def _unheard(many: Callable[..., Any]) -> Callable[..., Any]:
+    """A segment without its `beat`: the host hears of steps when a chunk is done."""
+
+    @functools.wraps(many)
+    def segment(*args: Any) -> tuple[Any, Look]:
+        return many(*args[:4])
+
+    return segment
 
 
 def paced(lane: Lane, step: Array) -> Hyper:

@@ -20,9 +20,10 @@ def expects(checkpoint: Checkpoint, arch: str, *, whole: bool = False) -> Expect
 
     normalize: "imagenet" for torchvision and for DenseNets of Keras Applications,
     "caffe" for their VGGs and ResNets, "xrv" for torch DenseNets and ResNets of one
-    input channel (torchxrayvision), as their own preprocessing functions do; channels: the file's;
-    style and eps: as the maker's layers have them. `channels=1` instead is fine: the
-    stem is then summed. whole: also the fully connected layers of a VGG that has them.
+    input channel (torchxrayvision), as their own preprocessing functions do; channels:
+    the file's; style and eps: as the maker's layers have them. `channels=1` instead is
+    fine: the stem is then summed. whole: also the fully connected layers of a VGG that
+    has them.
 
     Example:
         >>> expects(read("xrv.pt"), "densenet121").options  # doctest: +SKIP
