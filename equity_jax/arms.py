@@ -17,12 +17,13 @@ from equity_jax.data import DATASETS
 from equity_jax.data.augment import make as augmentation
 from equity_jax.models import MODELS, pretrained
 from equity_jax.networks import blank
+from equity_jax.registry import spelled
 from equity_jax.results import Swept
 from equity_jax.run import sweep
 from equity_jax.store import Store
 from equity_jax.train import Journal, Weights
 from equity_jax.train.converted import load_converted
-from equity_jax.types import Dataset, InputError
+from equity_jax.types import TRAIN, Dataset, InputError
 
 RANDOM = "random numbers"  # where weights come from that nothing started
 GROUPED = ("mixture", "alone", "transfer('full')")
@@ -40,6 +41,11 @@ class Arm(NamedTuple):
     lr: float
     methods: tuple[str, ...]
     schemes: tuple[str, ...]
+
+    @property
+    def start(self) -> str:
+        """Where its parameters begin, as the tables say it."""
+        return "pretrained" if self.started else "scratch"
 
 
 class Start(NamedTuple):
@@ -164,10 +170,8 @@ def imported(config: Config, name: str, file: str) -> Start:
         InputError: a file that cannot be read, or that lacks a leaf of the trunk.
     """
     source = load_converted(file)
-    _, *taken = MODELS.parse(name)
-    options = {**pretrained.expects(source, name).options, **taken[1]}
-    words = ", ".join(f"{k}={v!r}" for k, v in options.items())
-    full = f"{name.partition('(')[0]}({words})"
+    plain, _, written = MODELS.parse(name)
+    full = spelled(plain, pretrained.expects(source, name).options | written)
     model = MODELS.get(full, 1, 0)
     empty = blank(model, config.data.images.size)
     params, stats, diff = pretrained.load(source, name, model, *empty)
@@ -185,7 +189,7 @@ def pretraining_images(config: Config) -> Dataset:
     other = dataclasses.replace(
         data, source=arms.pretrain, images=images, phantom=phantom
     )
-    return DATASETS["cxr"](other, seed=config.seed)
+    return DATASETS[data.name](other, seed=config.seed)
 
 
 def own_pretraining(
@@ -200,11 +204,12 @@ def own_pretraining(
     )
     model = dataclasses.replace(config.model, name=name)
     mine = dataclasses.replace(config, train=train, model=model)
-    journal = Journal(store.folder(f"checkpoints/pretrain_{name}"))
+    folder = store.folder(f"checkpoints/pretrain_{name}")
+    journal = Journal(folder, config.train.save_seconds)
     swept = sweep(
         mine, images, journal, quiet, augment=augmentation(config.arms.augment)
     )
-    spec, rows = images.spec, int(np.sum(images.split == 0))
+    spec, rows = images.spec, int(np.sum(images.split == TRAIN))
     what = "SIMULATED X-rays" if spec.simulated else f"images of {config.arms.pretrain}"
     classes = ", ".join(spec.classes)
     words = f"{steps} steps on {rows:,} {what} ({classes})"

@@ -50,6 +50,16 @@ def csv_text(frame: pd.DataFrame) -> str:
     return frame.to_csv(index=False, float_format="%.9g", lineterminator="\n")
 
 
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """Writes a table, whole or not at all; equal tables give equal bytes.
+
+    Example:
+        >>> write_csv(Path("out.csv"), table)  # doctest: +SKIP
+    """
+    with atomic(path) as temporary:
+        temporary.write_text(csv_text(frame), "utf-8", newline="\n")
+
+
 def env(seconds: Mapping[str, float]) -> dict[str, Any]:
     """What produced a run: versions, devices, git state, seconds by phase.
 

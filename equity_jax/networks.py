@@ -17,9 +17,11 @@ from equity_jax.inference import Network
 from equity_jax.models import MODELS, pretrained
 from equity_jax.models.pretrained import Diff, expects
 from equity_jax.nouns import Model
+from equity_jax.registry import spelled
 from equity_jax.store import Store
 from equity_jax.train import Checkpoint, Weights, pack, unpack
 from equity_jax.train.converted import load_converted
+from equity_jax.train.leaves import blank as of_rows
 from equity_jax.types import InputError
 
 LISTED, SAVED = "checkpoints/networks.json", "network_{:03d}"
@@ -120,8 +122,7 @@ def elsewhere(mine: Network, file: str, arch: str = "") -> tuple[Network, Diff]:
     if source.kind == "ours" or not name.startswith("cnn"):
         options |= expects(source, name).options
     options |= written if arch else {}
-    words = ", ".join(f"{key}={value!r}" for key, value in options.items())
-    architecture = f"{name}({words})"
+    architecture = spelled(name, options)
     model = MODELS.get(architecture, len(mine.classes), 0)
     found = pretrained.load(source, name, model, *blank(model, mine.size), head=True)
     if found[2].fresh:
@@ -135,10 +136,8 @@ def elsewhere(mine: Network, file: str, arch: str = "") -> tuple[Network, Diff]:
 
 
 def blank(model: Model, size: int) -> Weights:
-    """Parameters and statistics of a model as zeros, for their names and shapes."""
-    x = jax.ShapeDtypeStruct((1, size, size, 1), np.uint8)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), x)
-    return Weights(*jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), shapes))
+    """Zeros in place of the parameters and statistics of a network for such images."""
+    return of_rows(model, jax.ShapeDtypeStruct((1, size, size, 1), np.uint8))
 
 
 def _weights(store: Store, item: str, like: Weights) -> Weights:

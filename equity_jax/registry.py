@@ -2,10 +2,20 @@
 
 import ast
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from equity_jax.types import InputError
+
+
+def spelled(name: str, named: Mapping[str, Any]) -> str:
+    """A registry string of a name and named arguments; `get` reads it back.
+
+    Example:
+        >>> spelled("focal", {"gamma": 2.0})
+        'focal(gamma=2.0)'
+    """
+    return f"{name}({', '.join(f'{k}={v!r}' for k, v in named.items())})"
 
 
 class Registry(dict[str, Callable[..., Any]]):

@@ -29,6 +29,7 @@ from equity_jax.tasks import TASKS
 from equity_jax.train import Checkpoint, Journal, Run, Weights, fit
 from equity_jax.types import Batch, Dataset, InputError, Predictions
 
+HALF_WAY = ("part_", "flight", "arm_", "pretrain_")  # checkpoints of an unfinished run
 AXIS = ["seed", "method", "scheme", "target", "lr", "fraction"]
 
 
@@ -226,8 +227,8 @@ def finish(store: Store, seconds: dict[str, float]) -> Store:
     """The last lines: env.json, no more half-way checkpoints, DONE."""
     store.write_env(seconds)
     saved = Checkpoint(store.path / "checkpoints")
-    saved.remove("part_")
-    saved.remove("flight")
+    for prefix in HALF_WAY:
+        saved.remove(prefix)
     store.finish()
     return store
 

@@ -37,16 +37,15 @@ class Trial(NamedTuple):
 
 def about(arm: Arm, system: System) -> dict[str, Any]:
     """seed, method, scheme as the audit knows them; what they are made of; the name."""
-    started = "pretrained" if arm.started else "scratch"
     augmented = "augmented" if arm.augment else "plain"
     depth = system.scheme.replace("finetune('", "").replace("')", "")
-    scheme = f"{arm.model} {started} {depth} {augmented} lr {arm.lr:g}"
+    scheme = f"{arm.model} {arm.start} {depth} {augmented} lr {arm.lr:g}"
     return {
         "seed": system.seed,
         "method": system.method,
         "scheme": scheme,
         "model": arm.model,
-        "start": started,
+        "start": arm.start,
         "augmentation": augmented,
         "lr": arm.lr,
         "depth": depth,
@@ -61,7 +60,6 @@ def trial(
     logits: np.ndarray,
     swept: Swept,
     held: Dataset,
-    dataset: Dataset,
 ) -> Trial:
     """A trial with its validation loss, its calibration and its network."""
     rows = (held.split == VALID) & (held.mask[:, 0] > 0)
@@ -71,8 +69,8 @@ def trial(
         return Trial(arm, system, logits, valid, None)
     scale = calibration.recalibrate(found, y[:, 0], kind="bcts")
     weights = swept.fitted.of(system.fallback)
-    name, spec = about(arm, system)["system"], dataset.spec
-    made = network(name, architecture, spec.classes, dataset.recipe, weights, scale)
+    name, classes = about(arm, system)["system"], held.spec.classes
+    made = network(name, architecture, classes, held.recipe, weights, scale)
     return Trial(arm, system, logits, valid, made)
 
 
@@ -97,7 +95,7 @@ def runs_of(arm: Arm, swept: Swept, dataset: Dataset, first: int) -> pd.DataFram
     table = table.assign(run=table["run"] + first)
     columns = {
         "model": arm.model,
-        "start": "pretrained" if arm.started else "scratch",
+        "start": arm.start,
         "augment": arm.augment,
     }
     for place, (name, value) in enumerate(columns.items(), 2):

@@ -25,9 +25,9 @@ from equity_jax.results import describe, held_out
 from equity_jax.run import finish, resolve
 from equity_jax.store import Store, open_run
 from equity_jax.systems import stitch
-from equity_jax.train import Checkpoint, Journal
+from equity_jax.train import Journal
 from equity_jax.trial_files import Trial
-from equity_jax.types import TEST, VALID, Dataset, InputError, Predictions
+from equity_jax.types import TEST, TRAIN, VALID, Dataset, InputError, Predictions
 
 METRICS = ("auroc", "auprc", "recall", "specificity", "precision", "f1", "brier")
 JUDGED = ("sex", "age", "source", "view")
@@ -112,9 +112,6 @@ def run_trials(
     with phase(seconds, "page"):
         parts = trials, best, table, log, every, report, overall, begun, seconds
         page(Result(store, dataset, held, *parts))
-    saved = Checkpoint(store.path / "checkpoints")
-    for half_way in ("arm_", "pretrain_"):
-        saved.remove(half_way)
     return finish(store, seconds)
 
 
@@ -130,7 +127,7 @@ def check(dataset: Dataset) -> None:
             f"{dataset.spec.name}: this study needs one label of two classes or more,"
             f" found {dataset.spec.task} with {', '.join(names) or 'no class'}"
         )
-    for split, words in ((0, "train"), (VALID, "validate"), (TEST, "test")):
+    for split, words in ((TRAIN, "train"), (VALID, "validate"), (TEST, "test")):
         there = np.unique(dataset.y[dataset.split == split])
         lost = [c for i, c in enumerate(names) if i not in there]
         if lost:
@@ -161,7 +158,7 @@ def fit_all(
         for system in swept.choices.systems:
             mine = stitch(system, logits, held.group)
             name = arm.model if start is None else start.model
-            made = files.trial(arm, name, system, mine, swept, held, dataset)
+            made = files.trial(arm, name, system, mine, swept, held)
             if made.about["system"] not in {t.about["system"] for t in trials}:
                 trials.append(made)  # the arm of groups has its own mixture, not twice
     joined = [pd.concat(t, ignore_index=True) for t in (tables, logs)]

@@ -32,7 +32,7 @@ from absl import flags
 from equity_jax import audit
 from equity_jax.config import Data, Images
 from equity_jax.data import DATASETS
-from equity_jax.files import atomic, csv_text
+from equity_jax.files import write_csv
 from equity_jax.models import keras_config
 from equity_jax.models.pretrained import load, read
 from equity_jax.types import Array, Dataset, InputError, Predictions
@@ -131,8 +131,7 @@ def main(argv: Sequence[str]) -> None:
     table = covidcxnet_check(values.data)
     print(f"{table.round(3).to_string(index=False)}\n{SAID}")
     if values.out:
-        with atomic(Path(values.out)) as path:
-            path.write_text(csv_text(table), "utf-8", newline="\n")
+        write_csv(Path(values.out), table)
 
 
 if __name__ == "__main__":

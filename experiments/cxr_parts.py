@@ -67,7 +67,7 @@ def run_of(result: Result, trial: Trial) -> pd.Series:
     rows = view(
         result.table,
         model=arm.model,
-        start="pretrained" if arm.started else "scratch",
+        start=arm.start,
         augment=arm.augment,
         lr=arm.lr,
         method=system.method,

@@ -30,7 +30,7 @@ from tqdm import tqdm
 from equity_jax import forecasts
 from equity_jax.audit import audit, view
 from equity_jax.config import Twin
-from equity_jax.files import atomic, csv_text
+from equity_jax.files import write_csv
 from equity_jax.types import Dataset, InputError
 from experiments.gain_bench import (
     MIXTURE,
@@ -183,8 +183,7 @@ def main(argv: Sequence[str]) -> None:
     twins = twins_of(values.shift, values.slope)
     use_cache()
     table = study(twins, values.repeats, values.fresh, values.quiet)
-    with atomic(out) as path:
-        path.write_text(csv_text(table), "utf-8", newline="\n")
+    write_csv(out, table)
     print("Transfer minus mixture, mean deviance by group, 95 % intervals, SIMULATED:")
     print(summary(table).round(3).to_string())
     print(f"{out}: {len(table)} rows")

@@ -15,7 +15,7 @@ import pandas as pd
 from absl import flags
 
 from equity_jax.config import digest
-from equity_jax.files import atomic, csv_text
+from equity_jax.files import write_csv
 from equity_jax.store import load
 from equity_jax.types import InputError
 from experiments.launch import exit_codes, parse
@@ -54,8 +54,7 @@ def main(argv: Sequence[str]) -> None:
     if out.is_dir() or not out.absolute().parent.is_dir():
         raise InputError(f"--out={out} must be a file in a folder that exists")
     table = collect(runs)
-    with atomic(out) as path:
-        path.write_text(csv_text(table), "utf-8", newline="\n")
+    write_csv(out, table)
     print(f"{out}: {len(table)} rows from {len(runs)} runs")
 
 

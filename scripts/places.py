@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from equity_jax.files import atomic, csv_text
+from equity_jax import files
 from equity_jax.types import InputError
 
 
@@ -67,7 +67,6 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
         InputError: it cannot be written.
     """
     try:
-        with atomic(path) as whole:
-            whole.write_text(csv_text(table), "utf-8", newline="\n")
+        files.write_csv(path, table)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error

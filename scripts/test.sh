@@ -7,4 +7,5 @@ source "$(dirname "${BASH_SOURCE[0]}")/venv.sh"
 
 prepare_venv test
 cd "$root"
-exec "$python" -m pytest -n "${WORKERS:-2}" "$@"
+# A file stays on one worker, so that what its tests share is made once.
+exec "$python" -m pytest -n "${WORKERS:-2}" --dist loadfile "$@"

@@ -1,24 +1,21 @@
 """The study of X-rays on its twin: whole, killed and resumed, found again, refused."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from studies import command, finish, refused
 
 import equity_jax as ej
 from equity_jax.config import Phantom
 from equity_jax.data import phantom
 from equity_jax.store import FILES, load
 from experiments import covid_cxr
-from experiments.launch import launch
 
-COMMAND = [sys.executable, "-m", "experiments.covid_cxr", "--quiet"]
+NAME = "covid_cxr"
 SMALL = [  # a run to be killed: one network, two arms that differ in what they draw
     *("--smoke", "--config.arms.transfer=", "--config.arms.crossed="),
     *("--config.train.save_seconds=0", "--config.audit.replicates=50"),
@@ -26,25 +23,11 @@ SMALL = [  # a run to be killed: one network, two arms that differ in what they 
 SAME = ("audit.csv", "predictions.csv", "predictions.npz", "runs.csv", "log.csv")
 
 
-def command(workdir: Path, *more: str) -> subprocess.Popen:
-    cache = os.environ.get("EQUITY_JAX_CACHE", "") or str(
-        Path(__file__).parents[1] / ".jax_cache"
-    )
-    environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": cache}
-    argv = [*COMMAND, f"--workdir={workdir}", *more]
-    return subprocess.Popen(argv, env=environment, stderr=subprocess.PIPE, text=True)
-
-
-def finish(process: subprocess.Popen) -> None:
-    _, errors = process.communicate(timeout=600)
-    assert process.returncode == 0, errors
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
     """A finished smoke run."""
     workdir = tmp_path_factory.mktemp("cxr") / "whole"
-    finish(command(workdir, "--smoke"))
+    finish(command(NAME, workdir, "--smoke"))
     return workdir
 
 
@@ -106,14 +89,14 @@ def test_submissions_are_the_test_rows_of_the_best(whole):
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory) -> Path:
     workdir = tmp_path_factory.mktemp("cxr") / "small"
-    finish(command(workdir, *SMALL))
+    finish(command(NAME, workdir, *SMALL))
     return workdir
 
 
 @pytest.mark.parametrize("after", ["arm_000/flight", "arm_001/flight"])
 def test_killed_and_started_again_gives_the_same_bits(uninterrupted, after, tmp_path):
     workdir = tmp_path / "killed"
-    process = command(workdir, *SMALL)
+    process = command(NAME, workdir, *SMALL)
     deadline = time.monotonic() + 300
     while not (workdir / "checkpoints" / after).exists():
         assert process.poll() is None, process.stderr.read()
@@ -122,7 +105,7 @@ def test_killed_and_started_again_gives_the_same_bits(uninterrupted, after, tmp_
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (workdir / "DONE").exists()
-    finish(command(workdir, *SMALL))
+    finish(command(NAME, workdir, *SMALL))
     for name in SAME:
         assert (workdir / name).read_bytes() == (uninterrupted / name).read_bytes()
     one, other = (ej.load_run(str(path)) for path in (workdir, uninterrupted))
@@ -141,10 +124,7 @@ def test_killed_and_started_again_gives_the_same_bits(uninterrupted, after, tmp_
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(flags, words, tmp_path, capsys):
-    argv = ["x", f"--workdir={tmp_path / 'run'}", "--smoke", *flags]
-    with pytest.raises(SystemExit) as stop:
-        launch(covid_cxr.main_config, covid_cxr.smoke, covid_cxr.study, argv)
-    errors = capsys.readouterr().err.strip()
-    assert stop.value.code == 2, errors
+    argv = [f"--workdir={tmp_path / 'run'}", "--smoke", *flags]
+    errors = refused(covid_cxr, argv, capsys)
     assert words in errors and "\n" not in errors
     assert not (tmp_path / "run").exists()

@@ -80,7 +80,7 @@ def test_the_leaderboard_ranks_on_validation_and_names_the_files(result, section
     assert "32 x 32 pixels (usual: 224)" in text
 
 
-def test_random_numbers_are_never_called_transfer(result):
+def test_random_numbers_are_never_called_transfer(result, sections):
     board = result.store.read_csv("leaderboard.csv")
     scratch = board["network"].str.contains("from scratch")
     assert scratch.any() and (~scratch).any()
@@ -89,7 +89,7 @@ def test_random_numbers_are_never_called_transfer(result):
     assert not board.loc[scratch, "network"].str.contains("pretrained|transfer").any()
 
 
-def test_the_numbers_are_those_of_the_audit(result):
+def test_the_numbers_are_those_of_the_audit(result, sections):
     board = result.store.read_csv("leaderboard.csv").set_index("network")
     found = cxr_parts.measured(
         result.test, result.dataset.spec.classes, result.store.config
@@ -121,7 +121,7 @@ def test_too_few_patients_of_a_class_give_no_macro_auroc(result):
     assert "too few" in cxr_parts.told(gain["low"], gain["high"])
 
 
-def test_recalibration_is_scored_as_log_loss_by_hand(result):
+def test_recalibration_is_scored_as_log_loss_by_hand(result, sections):
     table = result.store.read_csv("calibration.csv")
     rows = cxr_parts.tested_rows(result)
     prob = files.softmax(result.chosen[0].logits[rows])
@@ -134,7 +134,7 @@ def test_recalibration_is_scored_as_log_loss_by_hand(result):
     assert mine["change"] == pytest.approx(change)
 
 
-def test_confusion_counts_every_test_image_once(result):
+def test_confusion_counts_every_test_image_once(result, sections):
     table = result.store.read_csv("confusion.csv")
     total = table.groupby("network")["images"].sum()
     assert (total == len(result.test.id)).all()
@@ -159,7 +159,7 @@ def test_without_attributes_nobody_is_compared(result):
     assert cxr_classes.answer(result._replace(every=bare))[1][1].startswith("NOT")
 
 
-def test_effects_find_what_was_planted(result):
+def test_effects_find_what_was_planted(result, sections):
     effects = result.store.read_csv("factors.csv")
     mine = view(effects, network="cnn_small", metric="accuracy").set_index("choice")
     head = mine.loc["what is trained: the head only, minus all layers"]
@@ -204,7 +204,7 @@ def test_controls_stand_beside_the_accuracy(result, sections):
     assert "With the lung area blanked" in text
 
 
-def test_no_source_is_said(result):
+def test_no_source_is_said(result, sections):
     table = result.store.read_csv("controls.csv")
     some = table[table["control"] != "within one source"]
     assert cxr_controls.within(some, "x") == [
@@ -253,7 +253,7 @@ def test_the_page_says_what_is_confounded(result, sections):
     assert "0% of COVID, 100% of Normal, 100% of Viral Pneumonia" in said
 
 
-def test_exploration_counts_every_image(result):
+def test_exploration_counts_every_image(result, sections):
     table = result.store.read_csv("exploration.csv")
     for name in ("all", "sex", "source", "age", "view"):
         assert table.loc[table["attribute"] == name, "images"].sum() == len(

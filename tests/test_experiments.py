@@ -1,15 +1,13 @@
 """Every experiment in its smoke form: ends whole, resumes, refuses bad input."""
 
 import importlib
-import os
 import pkgutil
 import signal
-import subprocess
-import sys
 import time
 
 import pandas as pd
 import pytest
+from studies import command, finish, refused
 
 import experiments
 from equity_jax.config import Twin
@@ -22,28 +20,14 @@ STUDIES = [
     for module in pkgutil.iter_modules(experiments.__path__)
     if hasattr(importlib.import_module(f"experiments.{module.name}"), "main_config")
 ]
-COMMAND = [sys.executable, "-m", "experiments.deaths_transfer", "--smoke", "--quiet"]
-
-
-def command(workdir, *more):
-    environment = dict(os.environ)
-    environment["JAX_COMPILATION_CACHE_DIR"] = os.environ.get(
-        "EQUITY_JAX_CACHE", ""
-    ) or (os.path.join(os.path.dirname(os.path.dirname(__file__)), ".jax_cache"))
-    argv = [*COMMAND, f"--workdir={workdir}", *more]
-    return subprocess.Popen(argv, env=environment, stderr=subprocess.PIPE, text=True)
-
-
-def finish(process):
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
+DEATHS, SMOKE = "deaths_transfer", "--smoke"
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A finished smoke run of the deaths study."""
     workdir = tmp_path_factory.mktemp("runs") / "whole"
-    finish(command(workdir))
+    finish(command(DEATHS, workdir, SMOKE))
     return workdir
 
 
@@ -75,13 +59,13 @@ def test_a_run_leaves_every_fixed_file(whole):
 
 def test_again_does_nothing_new(whole):
     before = {p: p.stat().st_mtime_ns for p in whole.rglob("*") if p.is_file()}
-    finish(command(whole))
+    finish(command(DEATHS, whole, SMOKE))
     assert before == {p: p.stat().st_mtime_ns for p in whole.rglob("*") if p.is_file()}
 
 
 def test_killed_and_started_again_gives_the_same_bytes(whole, tmp_path):
     workdir = tmp_path / "killed"
-    process = command(workdir, "--config.train.save_seconds=0")
+    process = command(DEATHS, workdir, SMOKE, "--config.train.save_seconds=0")
     deadline = time.monotonic() + 200
     while not list(workdir.glob("checkpoints/part_00001")):
         assert process.poll() is None, process.stderr.read()
@@ -90,7 +74,7 @@ def test_killed_and_started_again_gives_the_same_bytes(whole, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (workdir / "DONE").exists()
-    finish(command(workdir, "--config.train.save_seconds=0"))
+    finish(command(DEATHS, workdir, SMOKE, "--config.train.save_seconds=0"))
     for name in ("audit.csv", "predictions.csv", "predictions.npz", "runs.csv"):
         assert (workdir / name).read_bytes() == (whole / name).read_bytes(), name
 
@@ -112,11 +96,8 @@ def test_killed_and_started_again_gives_the_same_bytes(whole, tmp_path):
 )
 def test_bad_input_is_one_line_and_leaves_nothing(flags, words, tmp_path, capsys):
     module = importlib.import_module("experiments.deaths_transfer")
-    argv = ["x", f"--workdir={tmp_path / 'run'}", "--smoke", *flags]
-    with pytest.raises(SystemExit) as stop:
-        launch(module.main_config, module.smoke, module.study, argv)
-    errors = capsys.readouterr().err.strip()
-    assert stop.value.code == 2, errors
+    argv = [f"--workdir={tmp_path / 'run'}", "--smoke", *flags]
+    errors = refused(module, argv, capsys)
     assert words in errors and "\n" not in errors
     assert not (tmp_path / "run").exists()
 
@@ -155,12 +136,9 @@ def test_a_wrong_table_names_file_row_and_column(spoil, words, tmp_path, capsys)
     path = tmp_path / "table.csv"
     spoil(table).to_csv(path, index=False)
     module = importlib.import_module("experiments.deaths_transfer")
-    argv = ["x", f"--workdir={tmp_path / 'run'}", f"--config.data.source={path}"]
-    with pytest.raises(SystemExit) as stop:
-        launch(module.main_config, module.smoke, module.study, argv)
-    errors = capsys.readouterr().err.strip()
-    assert stop.value.code == 2 and "\n" not in errors
-    assert "table.csv" in errors
+    argv = [f"--workdir={tmp_path / 'run'}", f"--config.data.source={path}"]
+    errors = refused(module, argv, capsys)
+    assert "\n" not in errors and "table.csv" in errors
     for word in words:
         assert word in errors, errors
     assert not (tmp_path / "run").exists()
@@ -171,16 +149,10 @@ def test_an_empty_file_and_a_foreign_directory(tmp_path, capsys):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
     module = importlib.import_module("experiments.deaths_transfer")
+    errors = []
     for workdir, source in (("run", tmp_path / "nothing.csv"), ("mine", "")):
-        argv = [
-            "x",
-            f"--workdir={tmp_path / workdir}",
-            f"--config.data.source={source}",
-        ]
-        with pytest.raises(SystemExit) as stop:
-            launch(module.main_config, module.smoke, module.study, argv)
-        assert stop.value.code == 2
-    errors = capsys.readouterr().err.strip().splitlines()
-    assert len(errors) == 2
+        argv = [f"--workdir={tmp_path / workdir}", f"--config.data.source={source}"]
+        errors.append(refused(module, argv, capsys))
+    assert not any("\n" in line for line in errors)
     assert "nothing.csv" in errors[0] and "not a run" in errors[1]
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.txt"]

@@ -28,6 +28,7 @@ from equity_jax.audit.reading.columns import Columns
 from equity_jax.audit.reading.reader import Found, read
 from equity_jax.audit.status import OK
 from equity_jax.audit.table import view
+from equity_jax.files import write_csv
 from equity_jax.types import InputError, Predictions
 
 READING = ("positive", "logits", "on_bad_score")
@@ -74,7 +75,7 @@ class AuditReport:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the table as CSV, atomically; the same table gives the same bytes."""
-        table.save(self.table, Path(path))
+        write_csv(Path(path), self.table)
 
     def write(self, directory: str | os.PathLike[str]) -> Path:
         """audit.csv, a CSV for each companion, report.md, report.html and figures/.
@@ -95,7 +96,7 @@ class AuditReport:
         self.save(directory / "audit.csv")
         for name in COMPANIONS:
             if len(getattr(self, name)):
-                table.save(getattr(self, name), directory / f"{name}.csv")
+                write_csv(directory / f"{name}.csv", getattr(self, name))
         return write_report(self, directory)
 
 

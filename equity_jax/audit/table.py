@@ -1,14 +1,12 @@
 """The long table: its columns, how a row is written, what may not be shown."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from equity_jax.audit.status import NOT_ESTIMABLE, OK, SMALL, SUPPRESSED
-from equity_jax.files import atomic, csv_text
 
 COLUMNS = tuple(
     "run seed system method scheme target split label attribute group reference "
@@ -52,9 +50,3 @@ def view(table: pd.DataFrame, **where: Any) -> pd.DataFrame:
     for column, value in where.items():
         keep &= (table[column] == value).to_numpy(bool, na_value=False)
     return table[keep].reset_index(drop=True)
-
-
-def save(table: pd.DataFrame, path: Path) -> None:
-    """Writes a table as CSV, atomically; the same table gives the same bytes."""
-    with atomic(path) as temporary:
-        temporary.write_text(csv_text(table), "utf-8", newline="\n")

@@ -13,7 +13,7 @@ from equity_jax.config import Images
 from equity_jax.data.cxr_pixels import Limit, each, look
 from equity_jax.data.cxr_source import PREPARED, Seen, Source
 from equity_jax.data.pixels import Facts, encode
-from equity_jax.files import atomic, csv_text
+from equity_jax.files import atomic, write_csv
 from equity_jax.types import InputError
 
 ROWS = 512  # of a part
@@ -123,5 +123,4 @@ def _read(path: Path) -> Seen:
 
 def _list(path: Path, found: list[tuple[str, str]]) -> None:
     table = pd.DataFrame(found, columns=["file", "reason"])
-    with atomic(path) as temporary:
-        temporary.write_text(csv_text(table), "utf-8", newline="\n")
+    write_csv(path, table)

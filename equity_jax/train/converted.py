@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from equity_jax.files import atomic, json_text
@@ -26,6 +25,7 @@ from equity_jax.models.pretrained import (
 )
 from equity_jax.nouns import Model
 from equity_jax.train import checkpoint as orbax
+from equity_jax.train.leaves import blank
 from equity_jax.types import InputError, PyTree
 
 ITEM, FACTS = "weights", "facts.json"
@@ -47,8 +47,7 @@ def convert(source: str | Path, arch: str, out: str | Path) -> Diff:
     """
     found = read(source)
     model, facts, shape = _model(found, arch)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, *shape)))
-    params, stats = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    params, stats = blank(model, np.zeros((1, *shape)))
     params, stats, diff = load(found, arch, model, params, stats, head=True)
     kept = {leaf.name for leaf in diff.matched}
     tree = _kept({"params": params, **stats}, kept)

@@ -68,6 +68,12 @@ def shapes_of(model: Model, x: Array) -> Weights:
     return Weights(*jax.eval_shape(model.init, jax.random.key(0), row))
 
 
+def blank(model: Model, x: Any) -> Weights:
+    """Zeros of those shapes, for a checkpoint to fill. x: as in `shapes_of`."""
+    shapes = shapes_of(model, x)
+    return Weights(*jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), shapes))
+
+
 def _refuse_holes(name: str, had: dict, wanted: dict, keep: Callable) -> None:
     for path, leaf in wanted.items():
         shape = had[path].shape if path in had else None

@@ -40,7 +40,7 @@ from pathlib import Path
 
 from absl import flags
 
-from equity_jax.files import atomic, csv_text
+from equity_jax.files import atomic, write_csv
 from equity_jax.types import InputError
 from experiments.launch import exit_codes, parse
 from scripts.coverage import text
@@ -78,8 +78,7 @@ def main(argv: Sequence[str]) -> None:
         raise InputError(f"--out={out} is a file; expected a folder")
     corners, settings = scenarios(_grid(values)), _settings(values)
     table = run(corners, settings, out, values.workers, values.quiet)
-    with atomic(out / "coverage.csv") as path:
-        path.write_text(csv_text(table), "utf-8", newline="\n")
+    write_csv(out / "coverage.csv", table)
     with atomic(out / "coverage.md") as path:
         path.write_text(text.page(table, settings._asdict()), "utf-8", newline="\n")
     print(text.short(table))

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pandas as pd
 from tqdm import tqdm
 
-from equity_jax.files import atomic, csv_text, json_text
+from equity_jax.files import atomic, json_text, write_csv
 from equity_jax.keys import generator
 from equity_jax.types import InputError
 from experiments.launch import use_cache
@@ -154,5 +154,4 @@ def _each(
 
 def _write(one: Scenario, settings: Settings, folder: Path) -> None:
     table = study(one, settings)
-    with atomic(folder / f"{one.name}.csv") as path:
-        path.write_text(csv_text(table), "utf-8", newline="\n")
+    write_csv(folder / f"{one.name}.csv", table)
