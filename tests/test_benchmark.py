@@ -1,6 +1,7 @@
 """The benchmark's contenders give the same numbers; its arithmetic; its flags."""
 
 import json
+import multiprocessing
 
 import numpy as np
 import pytest
@@ -182,6 +183,13 @@ def test_memory_is_that_of_a_process_of_its_own(tmp_path, capsys):
     assert "MET    peak resident memory" in capsys.readouterr().out
     over = suites.verdict(found | {"met": False, "peak_bytes": 5 * 2**30})
     assert over.startswith("MISSED peak resident memory 5.00 GiB, target under 4 GiB")
+
+
+def test_the_peak_is_not_that_of_the_process_that_started_it():
+    held = np.ones(3 * 10**8, np.uint8)  # a large parent
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        small = pool.apply(suites.peak_bytes)
+    assert suites.peak_bytes() > small + held.nbytes // 2
 
 
 def test_every_suite_has_flags_of_its_own(capsys):
