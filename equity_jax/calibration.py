@@ -100,9 +100,20 @@ def apply(logits: Array, calibration: Calibration) -> Array:
         >>> apply(jnp.zeros((1, 2)), Calibration(0.5, (0, 0)))
         Array([[0.5, 0.5]], dtype=float32)
     """
+    return jax.nn.softmax(recalibrated(logits, calibration), 1)
+
+
+def recalibrated(logits: Array, calibration: Calibration) -> Array:
+    """Logits float[N, C] on the calibrated scale, or float[N, 1] of a sigmoid.
+
+    Example:
+        >>> recalibrated(jnp.ones((1, 1)), Calibration(0.5, (0.0, 0.25)))
+        Array([[0.75]], dtype=float32)
+    """
     z = jnp.asarray(logits)
     bias = jnp.asarray(calibration.bias, z.dtype)
-    return jax.nn.softmax(z * calibration.scale + bias[None], 1)
+    bias = bias[1:] - bias[:1] if z.shape[1] == 1 else bias
+    return z * calibration.scale + bias[None]
 
 
 @partial(jax.jit, static_argnums=3)

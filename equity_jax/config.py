@@ -61,6 +61,46 @@ class Images:
 
 
 @dataclass
+class Embeddings:
+    """How embeddings of X-rays are read and joined (data.name "embeddings")."""
+
+    layout: str = "auto"  # "physionet", "shards", "npz", "prepared"
+    key: str = "embedding"  # the feature (of .npz: the array) that holds the numbers
+    tables: str = ""  # folder of the MIMIC tables, or the CSV of scripts.embed;
+    # empty: the source's own folder
+    label: str = "ef"  # "ef" (below cut), "ef_classes" (3), "heart_failure" (ICD), or a
+    # CheXpert finding such as "Edema"
+    labeler: str = "chexpert"  # or "negbio"
+    uncertain: str = "u-ignore"  # the labeler's -1: "u-zeros", "u-ones", "u-ignore"
+    ef: str = ""  # CSV of ejection fractions; empty: ejection_fraction.csv of tables
+    cut: float = 40.0  # percent; heart failure with reduced ejection fraction below it
+    window: float = 30.0  # days between the X-ray and the echo, at most
+    race: str = "coarse"  # or "detailed"
+    races: str = ""  # CSV detailed,coarse that replaces the table of the package
+    conflicts: str = "most_frequent"  # race records that differ: "first", "exclude"
+    views: str = "frontal"  # AP and PA; "all"
+    precision: str = "float32"  # or "bfloat16": half the memory
+    quarantine: float = 0.01  # share of unreadable records at which reading stops
+    sha256: bool = False  # whether each file is held against SHA256SUMS.txt
+
+
+@dataclass
+class Cohort:
+    """The simulated twin of the embeddings (where source is empty)."""
+
+    seed: int = 0
+    patients: int = 5000
+    images: int = 20000
+    features: int = 1376
+    ef: float = 1.6  # planted: how far the classes lie apart along the EF direction, SD
+    race: float = 1.2  # planted: how far the groups lie apart along race directions, SD
+    faint: float = 0.5  # share of the EF distance that smaller groups have
+    own: float = 0.5  # and along a direction of their own, which White does not show
+    noise: float = 0.1  # labels of the smaller groups that are flipped
+    conflicts: float = 0.05  # patients with race records that differ
+
+
+@dataclass
 class Data:
     """Which rows, and what is asked of them."""
 
@@ -85,6 +125,8 @@ class Data:
     twin: Twin = field(default_factory=Twin)
     images: Images = field(default_factory=Images)
     phantom: Phantom = field(default_factory=Phantom)
+    embeddings: Embeddings = field(default_factory=Embeddings)
+    cohort: Cohort = field(default_factory=Cohort)
 
 
 @dataclass
@@ -108,6 +150,27 @@ class Arms:
     pretrain: str = ""  # images to pretrain on: a folder; empty: the simulated twin
     pretrain_classes: str = ""  # as data.images.classes, of those images
     pretrain_steps: int = 60
+
+
+@dataclass
+class Heads:
+    """The heads that a study of embeddings tries before it asks about groups: the
+    product of all these, with `train.batch` and its like, in one program a family.
+    """
+
+    shapes: tuple[str, ...] = (
+        "linear",
+        "mlp(32)",
+        "mlp(128)",
+        "mlp(128, 64)",
+        "mlp(128, dropout=0.5)",
+    )
+    methods: tuple[str, ...] = ("erm", "hinge", "class_weighted", "oversample('class')")
+    lr: tuple[float, ...] = (1e-3, 3e-3)
+    weight_decay: tuple[float, ...] = (1e-4, 1e-2)
+    seeds: int = 1
+    l2: tuple[float, ...] = (1.0, 10.0, 100.0, 1e3, 1e4)  # logistic, to its optimum
+    use: str = ""  # the head of the sweep by groups; empty: validation chooses
 
 
 @dataclass
@@ -136,6 +199,8 @@ class Audit:
     replicates: int = 1000
     level: float = 0.95
     min_rows: int = 10
+    calibrate: str = ""  # "temperature" or "bcts": scores are recalibrated on
+    # validation rows before they are judged
 
 
 @dataclass
@@ -148,6 +213,7 @@ class Config:
     model: Model = field(default_factory=Model)
     train: Train = field(default_factory=Train)
     arms: Arms = field(default_factory=Arms)
+    heads: Heads = field(default_factory=Heads)
     audit: Audit = field(default_factory=Audit)
 
 

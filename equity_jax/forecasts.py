@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pandas as pd
 
+from equity_jax.calibration import Calibration, recalibrated
 from equity_jax.config import Data
 from equity_jax.nouns import Model, Task
 from equity_jax.predictive import burden_probability, forecast, quantiles
@@ -53,7 +54,7 @@ def judged(
     group = dataset.group
     classes = np.asarray(task.class_of(dataset.y))
     decided = (dataset.mask > 0) & (classes >= 0)
-    made = [_one(dataset, task, stitch(s, logits, group), data) for s in systems]
+    made = [_one(dataset, task, settled(s, logits, group), data) for s in systems]
     prob, parts = zip(*made, strict=True)
     ratios = {
         name: Ratio(*(np.stack([p[name][i] for p in parts]) for i in (0, 1)))
@@ -69,6 +70,17 @@ def judged(
         [{"seed": s.seed, "method": s.method, "scheme": s.scheme} for s in systems],
         ratios,
     )
+
+
+def settled(system: System, logits: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """A system's logits float[N, O] as they are judged: stitched, then recalibrated.
+
+    logits: float[R, N, O]; group: int[N].
+    """
+    own = stitch(system, logits, group)
+    if system.calibration is None:
+        return own
+    return np.asarray(recalibrated(own, system.calibration))
 
 
 def _one(
@@ -102,7 +114,8 @@ def table(
     """The rows of predictions.csv, system by system.
 
     weights: of runs, as `System.runs` numbers them. Columns: id, patient, split,
-    system, then y, mask, prob (with more labels y_LABEL, ...); for counts also mu with
+    system, then y, mask, prob (with more labels y_LABEL, ...), calibrated where the
+    system has a calibration; for counts also mu with
     its 90 % predictive interval low, high, the exposure, and y_low, y_high, what is
     known of the count; then the attributes. An unknown is an empty cell.
     """
@@ -114,7 +127,7 @@ def table(
         runs = {group: place[run] for group, run in system.runs.items()}
         here = system._replace(runs=runs, fallback=place[system.fallback])
         mine = stitch(here, logits, dataset.group)
-        columns = _columns(dataset, task, mine, data)
+        columns = _columns(dataset, task, mine, data, system.calibration)
         parts.append(pd.DataFrame(_heading(dataset, system) | columns))
     return pd.concat(parts, ignore_index=True)
 
@@ -130,7 +143,11 @@ def _heading(dataset: Dataset, system: System) -> dict[str, Any]:
 
 
 def _columns(
-    dataset: Dataset, task: Task, logits: np.ndarray, data: Data
+    dataset: Dataset,
+    task: Task,
+    logits: np.ndarray,
+    data: Data,
+    scale: Calibration | None,
 ) -> dict[str, Any]:
     prob = np.asarray(task.predict(logits, dataset.y))
     if isinstance(dataset.y, Counted):
@@ -144,8 +161,16 @@ def _columns(
         columns[f"mask{end}"] = dataset.mask[:, k]
         if task.classes == 2:
             columns[f"prob{end}"] = prob[:, k]
-    if task.classes > 2:
-        columns |= {f"prob_{c}": prob[:, i] for i, c in enumerate(dataset.spec.classes)}
+    found = {"prob": prob} if task.classes > 2 else {}
+    if scale is not None:
+        better = recalibrated(logits, scale)
+        found["calibrated"] = np.asarray(task.predict(better, dataset.y))
+    if task.classes == 2:
+        columns |= {name: values[:, 0] for name, values in found.items()}
+    else:
+        for name, values in found.items():
+            many = enumerate(dataset.spec.classes)
+            columns |= {f"{name}_{c}": values[:, i] for i, c in many}
     return columns | dict(dataset.attributes)
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from equity_jax import forecasts
 from equity_jax import systems as sys
+from equity_jax.calibration import recalibrate
 from equity_jax.config import Config
 from equity_jax.data.base import counts, split_hash
 from equity_jax.nouns import Model, Scheme, Task
@@ -21,6 +22,7 @@ from equity_jax.types import (
     TEST,
     TRAIN,
     VALID,
+    Counted,
     Dataset,
     InputError,
     Predictions,
@@ -98,16 +100,18 @@ def choose(dataset: Dataset, table: pd.DataFrame, fitted: Fitted) -> Choices:
 
 def write_scores(
     config: Config, store: Store, dataset: Dataset, swept: Swept
-) -> Predictions:
+) -> tuple[Swept, Predictions]:
     """runs.csv, log.csv, predictions.csv and .npz; returns what the audit judges.
 
-    predictions.npz: prob float32[R, N, C] of all runs (as numbered in runs.csv) on the
-    observed validation and test rows, their id and split.
+    Systems come back calibrated if the config wants it. predictions.npz: prob
+    float32[R, N, C] of all runs (as numbered in runs.csv) on the observed validation
+    and test rows, their id and split.
     """
+    some, logits = held_out(dataset, swept)
+    swept = calibrated(config, swept, some, logits)
     task, model, choices, fitted = swept
     store.write_csv("runs.csv", readable(choices.table, dataset))
     store.write_csv("log.csv", log_table(fitted))
-    some, logits = held_out(dataset, swept)
     flat = np.asarray(task.predict(logits.reshape(-1, logits.shape[2]), None))
     prob = flat.reshape(*logits.shape[:2], -1).astype(np.float32)
     store.write_npz("predictions.npz", prob=prob, id=some.id, split=some.split)
@@ -118,7 +122,7 @@ def write_scores(
     every = forecasts.rows_of(dataset, held)
     table = forecasts.table(every, task, model, picks, weights, config.data)
     store.write_csv("predictions.csv", table)
-    return tested(config, some, logits, swept)
+    return swept, tested(config, some, logits, swept)
 
 
 def held_out(dataset: Dataset, swept: Swept) -> tuple[Dataset, np.ndarray]:
@@ -132,10 +136,44 @@ def held_out(dataset: Dataset, swept: Swept) -> tuple[Dataset, np.ndarray]:
 def tested(
     config: Config, some: Dataset, logits: np.ndarray, swept: Swept
 ) -> Predictions:
-    """Predictions of all systems on the test rows among `some`."""
-    test = np.flatnonzero(some.split == TEST)
-    rows, systems = forecasts.rows_of(some, test), swept.choices.systems
-    return forecasts.judged(rows, swept.task, systems, logits[:, test], config.data)
+    """Predictions of all systems on the test rows among `some`.
+
+    `valid` holds those on the validation rows, which thresholds come from (of labels;
+    counts have none).
+    """
+
+    def part(split: int) -> Predictions:
+        mine = np.flatnonzero(some.split == split)
+        rows, systems = forecasts.rows_of(some, mine), swept.choices.systems
+        return forecasts.judged(rows, swept.task, systems, logits[:, mine], config.data)
+
+    found = part(TEST)
+    return found if isinstance(some.y, Counted) else found._replace(valid=part(VALID))
+
+
+def calibrated(
+    config: Config, swept: Swept, some: Dataset, logits: np.ndarray
+) -> Swept:
+    """The sweep, every system calibrated on the validation rows among `some`.
+
+    logits: float[R, N, O] of all runs; config.audit.calibrate: which kind, "" = none.
+
+    Raises:
+        InputError: an unknown kind, or a task without classes of its own.
+    """
+    kind = config.audit.calibrate
+    if not kind:
+        return swept
+    if isinstance(some.y, Counted) or some.y.shape[1] != 1:
+        raise InputError(f"--config.audit.calibrate={kind} is for one label or class")
+    mine = np.flatnonzero((some.split == VALID) & (some.mask[:, 0] > 0))
+    y, made = np.asarray(some.y[mine, 0]).astype(int), []
+    for system in swept.choices.systems:
+        z = sys.stitch(system, logits[:, mine], some.group[mine])
+        there = np.isfinite(z).all(1)
+        z = np.concatenate([0 * z, z], 1) if z.shape[1] == 1 else z
+        made.append(system._replace(calibration=recalibrate(z[there], y[there], kind)))
+    return swept._replace(choices=swept.choices._replace(systems=made))
 
 
 def _save_systems(

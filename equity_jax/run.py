@@ -1,15 +1,12 @@
 """run(config, workdir): the only file that knows everybody."""
 
-from collections.abc import Callable
-from typing import NamedTuple
-
-import numpy as np
-import pandas as pd
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from equity_jax import systems as sys
-from equity_jax.audit import AuditReport, against, audit
+from equity_jax.audit import AuditReport
 from equity_jax.clock import compile_clock, phase
-from equity_jax.config import Config
+from equity_jax.config import Config, to_dict
 from equity_jax.data import DATASETS
 from equity_jax.face import answer_calls
 from equity_jax.methods import METHODS, switch
@@ -24,10 +21,11 @@ from equity_jax.results import (
     write_scores,
 )
 from equity_jax.schemes import SCHEMES
-from equity_jax.store import Store, open_run
+from equity_jax.store import TUNED, Store, open_run
 from equity_jax.tasks import TASKS
 from equity_jax.train import Checkpoint, Journal, Run, Weights, fit
 from equity_jax.types import Batch, Dataset, InputError, Predictions
+from equity_jax.verdict import judge
 
 HALF_WAY = ("part_", "flight", "arm_", "pretrain_")  # checkpoints of an unfinished run
 AXIS = ["seed", "method", "scheme", "target", "lr", "fraction"]
@@ -43,15 +41,27 @@ class Parts(NamedTuple):
 class Result(NamedTuple):
     """What a run leaves in memory; `store` holds the same on disk.
 
-    test: Predictions of the test rows that were audited; seconds: by phase.
+    config: as the sweep ran, tuned where the study tunes; swept: every run, and the
+    choices; test: Predictions of the test rows that were audited; seconds: by phase;
+    tuned: what the study's `tune` found besides.
     """
 
     store: Store
+    config: Config
     dataset: Dataset
-    choices: Choices
+    swept: Swept
     test: Predictions
     report: AuditReport
     seconds: dict[str, float]
+    tuned: Any = None
+
+    @property
+    def choices(self) -> Choices:
+        """What validation decided."""
+        return self.swept.choices
+
+
+Tune = Callable[[Config, Dataset, Store, bool], tuple[Config, Any]]
 
 
 def run(
@@ -59,11 +69,15 @@ def run(
     workdir: str,
     *,
     page: Callable[[Result], None] | None = None,
+    tune: Tune | None = None,
+    judged: Mapping[str, Any] = {},
     quiet: bool = False,
 ) -> Store:
     """Loads, fits, stitches, audits and writes; resumes what was begun in `workdir`.
 
     page: writes report.md, report.html and figures of a Result (default: a plain one).
+    tune: (config, dataset, store, quiet) -> the config that the sweep runs with (a
+    model, a rate), and what else was found; judged: options of the audit that differ.
     A finished directory is returned as it is.
 
     Raises:
@@ -85,16 +99,21 @@ def run(
         if dataset.history is not None:
             store.write_csv("history.csv", dataset.history)
     with phase(seconds, "fit"), compile_clock(seconds):
+        tuned = None
+        if tune is not None:
+            config, tuned = tune(config, dataset, store, quiet)
+            store.write_json(TUNED, to_dict(config))
         journal = Journal(store.folder("checkpoints"), config.train.save_seconds)
         swept = sweep(config, dataset, journal, quiet)
     with phase(seconds, "score"):
-        test = write_scores(config, store, dataset, swept)
+        swept, test = write_scores(config, store, dataset, swept)
     with phase(seconds, "audit"):
-        report = judge(config, dataset, swept.choices, test, quiet)
+        report = judge(config, dataset, swept.choices, test, quiet, judged)
         with store.place("audit.csv") as path:
             report.save(path)
     with phase(seconds, "page"):
-        result = Result(store, dataset, swept.choices, test, report, seconds)
+        found = config, dataset, swept, test, report, seconds, tuned
+        result = Result(store, *found)
         (page or plain_page)(result)
     return finish(store, seconds)
 
@@ -170,57 +189,6 @@ def resolve(config: Config) -> Parts:
     unified = switch(*(METHODS.get(m) for m in train.methods))
     methods = dict(zip(train.methods, unified, strict=True))
     return Parts(methods, schemes)
-
-
-def judge(
-    config: Config,
-    dataset: Dataset,
-    choices: Choices,
-    test: Predictions,
-    quiet: bool,
-) -> AuditReport:
-    """The audit of the test rows: groups, gaps, systems, controls."""
-    spec, chosen = dataset.spec, config.audit
-    options = {
-        "attributes": spec.group,
-        "reference": spec.reference,
-        "target": spec.targets[0],
-        "metrics": ("auroc",),
-        "extras": False,
-        "replicates": chosen.replicates,
-        "level": chosen.level,
-        "min_rows": chosen.min_rows,
-        "seed": config.seed,
-        "unit": spec.unit,
-    }
-    pairs = comparisons(config, {s.scheme for s in choices.systems})
-    report = audit(test, compare=pairs, quiet=quiet, **options)
-    if not dataset.controls:
-        return report
-    plain = audit(controls(dataset, test), **options)
-    table = pd.concat([report.table, plain.table], ignore_index=True)
-    return AuditReport(table, report.meta)
-
-
-def controls(dataset: Dataset, test: Predictions) -> Predictions:
-    """The data set's controls as systems of the method "control"."""
-    row = {name: i for i, name in enumerate(dataset.id)}
-    rows = np.array([row[name] for name in test.id])
-    scores = [np.asarray(score)[rows] for score in dataset.controls.values()]
-    runs = [{"seed": 0, "method": "control", "scheme": c} for c in dataset.controls]
-    return test._replace(prob=np.stack(scores)[:, :, None], runs=runs, ratios={})
-
-
-def comparisons(config: Config, schemes: set[str]) -> list[tuple[dict, dict]]:
-    """Gain over mixture, over independent and over erm; thinned against thinned."""
-    pairs = []
-    for fraction in sorted({1.0, *config.train.fractions}):
-        end = sys.at("", fraction)
-        mine = sorted(s for s in schemes if s.endswith(end) and ("@" in s) == bool(end))
-        for base in (sys.at(b, fraction) for b in (sys.POOLED, "alone")):
-            others = (s for s in mine if s != base and base in schemes)
-            pairs += [({"scheme": s}, {"scheme": base}) for s in others]
-    return pairs + (against(method="erm") if "erm" in config.train.methods else [])
 
 
 def finish(store: Store, seconds: dict[str, float]) -> Store:

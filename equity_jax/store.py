@@ -26,6 +26,7 @@ FILES = (
     *("config.json", "env.json", "data.json", "runs.csv", "log.csv"),
     *("predictions.csv", "predictions.npz", "audit.csv", "report.md", "report.html"),
 )
+TUNED = "tuned.json"  # the config of the sweep, where a study chose part of it
 
 
 class Store(NamedTuple):
@@ -46,6 +47,12 @@ class Store(NamedTuple):
     def done(self) -> bool:
         """Whether the run is complete."""
         return (self.path / "DONE").exists()
+
+    @property
+    def tuned(self) -> Config:
+        """The config that the sweep ran with: as validation tuned it, if it did."""
+        there = (self.path / TUNED).exists()
+        return from_dict(self.read_json(TUNED)) if there else self.config
 
     @contextlib.contextmanager
     def place(self, name: str) -> Iterator[Path]:

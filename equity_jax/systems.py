@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from equity_jax.calibration import Calibration
 from equity_jax.config import Train
 from equity_jax.nouns import Scheme
 
@@ -21,7 +22,8 @@ CHOSEN = "transfer"  # the transfer variant that validation chose, under this na
 class System(NamedTuple):
     """One system. runs: group code -> run number; fallback: the mixture's run number.
 
-    source: the scheme that its runs were fitted by (differs from `scheme` for CHOSEN).
+    source: the scheme that its runs were fitted by (differs from `scheme` for CHOSEN);
+    calibration: what its logits become before they are judged (None: as they are).
     """
 
     seed: int
@@ -30,6 +32,7 @@ class System(NamedTuple):
     source: str
     runs: Mapping[int, int]
     fallback: int
+    calibration: Calibration | None = None
 
     @property
     def name(self) -> str:
@@ -156,9 +159,16 @@ def selected(systems: Sequence[System], score: pd.Series) -> list[int]:
 
 def as_json(system: System) -> dict[str, Any]:
     """For checkpoints/systems.json."""
-    return {**system._asdict(), "runs": {str(k): v for k, v in system.runs.items()}}
+    plain = system._asdict() | {"runs": {str(k): v for k, v in system.runs.items()}}
+    if system.calibration is not None:
+        plain["calibration"] = system.calibration._asdict()
+    return plain
 
 
 def from_json(values: Mapping[str, Any]) -> System:
     """The inverse of `as_json`."""
-    return System(**{**values, "runs": {int(k): v for k, v in values["runs"].items()}})
+    runs = {int(k): v for k, v in values["runs"].items()}
+    made = System(**{**values, "runs": runs})
+    if made.calibration is None:
+        return made
+    return made._replace(calibration=Calibration(**made.calibration))

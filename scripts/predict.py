@@ -71,7 +71,7 @@ def predict(run: str, source: str, out: str) -> str:
         '7,920 rows × 10 systems in scores.csv'
     """
     store = load(run)
-    config, about = store.config, store.read_json("data.json")
+    config, about = store.tuned, store.read_json("data.json")
     history = None
     if (store.path / "history.csv").exists():
         history = store.read_csv("history.csv", dtype={"region": str, "period": str})

@@ -22,7 +22,7 @@ FLOORS = {
     "predictive keys files clock face calibration",
     2: "data models methods schemes tasks audit store systems",
     3: "train",
-    4: "forecasts results run inference networks arms trials trial_files",
+    4: "forecasts results verdict run grid inference networks arms trials trial_files",
     5: "equity_jax experiments scripts",
 }
 # Imports within one floor: a module split in two; run and its parts; launch.py, which
@@ -39,7 +39,9 @@ BESIDE = {
     ("predictive", "counts"),
     ("calibration", "minimize"),
     ("results", "forecasts"),
+    ("verdict", "results"),
     ("run", "results"),
+    ("run", "verdict"),
     ("run", "forecasts"),
     ("networks", "inference"),
     ("arms", "networks"),

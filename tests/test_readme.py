@@ -103,7 +103,7 @@ PROSE = set(
     " one a family what y means the directory judge machine stitched runs scores and"
     " study mirror commands in intervals tests thresholds errors charts pictures"
     " replicates predictions made probabilities many image network finished kept"
-    " called exported saliency shortcuts table".split()
+    " called exported saliency shortcuts table config".split()
 )
 
 

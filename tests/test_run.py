@@ -11,8 +11,9 @@ import pytest
 import equity_jax as ej
 from equity_jax.clock import compile_clock, phase
 from equity_jax.config import Audit, Config, Data, Model, Train, Twin
-from equity_jax.run import comparisons, resolve, run
+from equity_jax.run import plain_page, resolve, run
 from equity_jax.types import InputError
+from equity_jax.verdict import comparisons
 
 TRAIN = Train(
     seeds=2,
@@ -84,6 +85,63 @@ def test_burden_is_a_task_of_its_own(tmp_path):
     assert {"auroc", "deviance"} == set(audit["metric"])
     table = made.read_csv("predictions.csv")
     assert table["prob"].between(0, 1).all() and "mu" not in table
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    """A burden run whose model a study chose, calibrated, judged in its own way."""
+    asked, seen = config(task="burden"), []
+    asked.audit.calibrate = "bcts"
+    asked.train.methods, asked.train.fractions = ("erm", "class_weighted"), ()
+
+    def tune(config, dataset, store, quiet):
+        model = dataclasses.replace(config.model, name="linear")
+        return dataclasses.replace(config, model=model), len(dataset.x)
+
+    def page(result):
+        seen.append(result)
+        plain_page(result)
+
+    judged = {"metrics": ("auroc", "recall"), "threshold": "youden"}
+    folder = str(tmp_path_factory.mktemp("run") / "c")
+    run(asked, folder, page=page, tune=tune, judged=judged, quiet=True)
+    return seen[0]
+
+
+def test_a_study_may_choose_the_model(tuned):
+    store = tuned.store
+    assert (store.config.model.name, store.tuned.model.name) == ("mlp(8)", "linear")
+    assert tuned.swept.model.blocks == ("head",)
+    assert tuned.tuned == len(tuned.dataset.x)
+    audit = store.read_csv("audit.csv")
+    assert {"auroc", "recall", "deviance"} == set(audit["metric"])
+    recall = audit[audit["metric"] == "recall"]
+    assert recall["threshold_source"].str.contains("valid").all()
+    assert "control" not in set(recall["method"])
+
+
+def test_systems_are_calibrated_on_validation_rows(tuned):
+    table = tuned.store.read_csv("predictions.csv")
+    rows = table[(table["split"] == "valid") & (table["mask"] > 0)]
+    for _, mine in rows.groupby("system"):
+        # a bias of its own: the mean probability is the share of ones
+        assert mine["calibrated"].mean() == pytest.approx(mine["y"].mean(), abs=1e-4)
+    weighted = rows[rows["system"].str.startswith("class_weighted | mixture")]
+    if len(weighted):
+        assert abs(weighted["prob"].mean() - weighted["y"].mean()) > 0.01
+    one, named = tuned.choices.systems[0], table["system"].iloc[0]
+    test = table[(table["split"] == "test") & (table["mask"] > 0)]
+    assert one.calibration.why == "" and named.startswith("erm")
+    mine = tuned.test.prob[0, tuned.test.mask[:, 0] > 0, 0]
+    ours = test.loc[test["system"] == one.name, "calibrated"]
+    np.testing.assert_allclose(ours, mine, atol=1e-5)
+
+
+def test_counts_have_no_such_calibration(tmp_path):
+    asked = config()
+    asked.audit.calibrate = "bcts"
+    with pytest.raises(InputError, match="calibrate=bcts is for one label or class"):
+        run(asked, str(tmp_path / "d"), quiet=True)
 
 
 @pytest.mark.parametrize(
