@@ -11,6 +11,8 @@ REQUIRES = [
     "tensorflow-datasets>=4.9.10",  # dataset builders (no TensorFlow)
     "importlib_resources>=6.4",  # tensorflow-datasets imports it undeclared
     "array_record>=0.8.3",  # the file format of the builders
+    "google-crc32c>=1.5",  # the checksums of TFRecord, in C
+    "fsspec>=2024.6",  # embeddings on Google Cloud, S3 or a local path alike
     "grain>=0.2.18",  # input streams for data larger than memory
     "ml_collections>=1.1",  # dataclass fields as flags
     "absl-py>=2.1",  # the flags themselves
@@ -44,6 +46,7 @@ EXTRAS = {
     "bench": [  # the other side of scripts.benchmark
         "torch>=2.10",  # also the other side of the parity tests
         "keras>=3.12",
+        "tfrecord>=1.14.6",  # how users of torch read TFRecord files
         "pillow>=11",  # how users of a torch DataLoader read images
         "lightgbm>=4.6",
         "faiss-cpu>=1.12",
@@ -51,6 +54,7 @@ EXTRAS = {
         "scikit-learn>=1.7",
     ],
     "dicom": ["pydicom>=3.0", "pylibjpeg[all]>=2.0"],  # reading DICOM files
+    "umap": ["umap-learn>=0.5.9"],  # one more picture of the embeddings
     "beam": ["apache-beam>=2.77"],  # preparing MIMIC-CXR on many machines
     "tensorboard": ["tensorboardX>=2.6"],  # curves while a run goes on
 }
@@ -64,7 +68,10 @@ setup(
     packages=find_packages(
         include=["equity_jax", "equity_jax.*", "experiments", "scripts", "scripts.*"]
     ),
-    package_data={"equity_jax.audit.pages": ["*.j2", "*.js"]},
+    package_data={
+        "equity_jax.audit.pages": ["*.j2", "*.js"],
+        "equity_jax.data": ["*.csv"],  # the map of race records
+    },
     install_requires=REQUIRES,
     extras_require=EXTRAS,
     classifiers=[

@@ -2,11 +2,14 @@
 
     python -m scripts.prepare --dataset=deaths --source=FILE.csv.gz --data_dir=DIR
     python -m scripts.prepare --dataset=cxr --source=FOLDER --data_dir=DIR --size=224
+    python -m scripts.prepare --dataset=embeddings --source=FOLDER_OR_URL --data_dir=DIR
 
 Then give DIR as --config.data.source. With --download (and only then) the CDC's public
 table is first fetched to --source, which must not exist yet. X-rays are resized by all
-cores; the same command again goes on after a kill. Files that cannot be read are listed
-with the reason in DIR/cxr/quarantine.csv; more than --quarantine of them stop it.
+cores. Embeddings may lie where fsspec reaches (gs://, s3://, a local path); they become
+one matrix that later starts map into memory. The same command again goes on after a
+kill. Files or records that cannot be read are listed with the reason in
+DIR/DATASET/quarantine.csv; more than --quarantine of them stop it.
 """
 
 import sys
@@ -19,8 +22,8 @@ from typing import Any
 from absl import flags
 from tqdm import tqdm
 
-from equity_jax.config import Images
-from equity_jax.data import cxr_parts
+from equity_jax.config import Embeddings, Images
+from equity_jax.data import cxr_parts, embedding_parts
 from equity_jax.data.cxr_layouts import find
 from equity_jax.data.deaths_table import read
 from equity_jax.files import atomic
@@ -28,7 +31,7 @@ from equity_jax.types import InputError
 from experiments.launch import exit_codes, parse
 
 ADDRESS = "https://data.cdc.gov/api/views/tpcp-uiv5/rows.csv?accessType=DOWNLOAD"
-DATASETS = ("cxr", "deaths")
+DATASETS = ("cxr", "deaths", "embeddings")
 
 
 def prepare(source: str, data_dir: str, quiet: bool = False) -> tuple[Path, int]:
@@ -50,7 +53,7 @@ def prepare(source: str, data_dir: str, quiet: bool = False) -> tuple[Path, int]
 def prepare_images(
     source: str, data_dir: str, images: Images, quiet: bool = False
 ) -> tuple[Path, int, int]:
-    """Resizes the X-rays of the folder `source`: (folder, images, unreadable ones).
+    """Resizes the X-rays of the folder `source`: (folder, readable, unreadable ones).
 
     images: size, layout and quarantine are used; every other choice stays open.
 
@@ -62,7 +65,25 @@ def prepare_images(
     """
     _check_folder(data_dir)
     rows = find(source, images.layout)
-    return cxr_parts.prepare(rows, images, data_dir, quiet=quiet)
+    target, n, bad = cxr_parts.prepare(rows, images, data_dir, quiet=quiet)
+    return target, n - bad, bad
+
+
+def prepare_embeddings(
+    source: str, data_dir: str, options: Embeddings, quiet: bool = False
+) -> tuple[Path, int, int]:
+    """Makes one matrix of the embeddings: (folder, embeddings, unusable ones).
+
+    options: layout, key, precision, quarantine and sha256 are used.
+
+    Raises:
+        InputError: as `embedding_parts.prepare`.
+
+    Example:
+        >>> prepare_embeddings("gs://b/e", "out", Embeddings())  # doctest: +SKIP
+    """
+    _check_folder(data_dir)
+    return embedding_parts.prepare(source, options, data_dir, quiet=quiet)
 
 
 def download(target: str, address: str = ADDRESS, quiet: bool = False) -> None:
@@ -104,20 +125,25 @@ def _copy(page: Any, path: Path, quiet: bool) -> None:
 
 def main(argv: Sequence[str]) -> None:
     """Reads the command line, prepares, says where the data set is."""
-    values, usual = flags.FlagValues(), Images()
+    values, usual = flags.FlagValues(), Embeddings()
+    to = {"flag_values": values}
     for name, value, about in (
         ("dataset", None, f"one of: {', '.join(DATASETS)}"),
-        ("source", None, "the CSV or CSV.gz to read; of X-rays a folder"),
+        ("source", None, "the CSV or CSV.gz; a folder; of embeddings also a URL"),
         ("data_dir", None, "the folder to write below"),
-        ("layout", usual.layout, "of X-rays: how they lie, data.images.layout"),
+        ("layout", usual.layout, "of X-rays and embeddings: how they lie"),
+        ("key", usual.key, "of embeddings: the feature of the numbers"),
+        ("precision", usual.precision, "of the matrix of embeddings: or bfloat16"),
     ):
-        flags.DEFINE_string(name, value, about, flag_values=values)
-    about = "of X-rays: pixels of a side"
-    flags.DEFINE_integer("size", usual.size, about, 16, 4096, flag_values=values)
-    about = "of X-rays: the share of unreadable files that is borne"
-    flags.DEFINE_float("quarantine", usual.quarantine, about, 0, 1, flag_values=values)
-    flags.DEFINE_bool("download", False, f"fetch {ADDRESS}", flag_values=values)
-    flags.DEFINE_bool("quiet", False, "no progress bar", flag_values=values)
+        flags.DEFINE_string(name, value, about, **to)
+    flags.DEFINE_integer(
+        "size", Images().size, "of X-rays: pixels of a side", 16, 4096, **to
+    )
+    about = "the share of unreadable files or records that is borne"
+    flags.DEFINE_float("quarantine", None, about, 0, 1, **to)
+    flags.DEFINE_bool("sha256", usual.sha256, "check SHA256SUMS.txt", **to)
+    flags.DEFINE_bool("download", False, f"fetch {ADDRESS}", **to)
+    flags.DEFINE_bool("quiet", False, "no progress bar", **to)
     rest = parse(values, argv, __doc__, required=("dataset", "source", "data_dir"))
     if rest:
         raise InputError(f"unexpected argument {rest[0]!r}; flags are --name=value")
@@ -125,7 +151,11 @@ def main(argv: Sequence[str]) -> None:
         raise InputError(
             f"--dataset={values.dataset} is unknown; known: {', '.join(DATASETS)}"
         )
-    said = (_cxr if values.dataset == "cxr" else _deaths)(values)
+    if values.download and values.dataset != "deaths":
+        raise InputError(
+            f"--download is for --dataset=deaths; {values.dataset} is not fetched"
+        )
+    said = DO[values.dataset](values)
     if not values.quiet:
         print(said)
 
@@ -138,18 +168,34 @@ def _deaths(values: flags.FlagValues) -> str:
 
 
 def _cxr(values: flags.FlagValues) -> str:
-    if values.download:
-        raise InputError("--download is for --dataset=deaths; X-rays are not fetched")
-    images = Images(
-        size=values.size, layout=values.layout, quarantine=values.quarantine
-    )
-    folder, n, bad = prepare_images(
-        values.source, values.data_dir, images, values.quiet
-    )
-    said = f"{folder}: {n - bad} images of {values.source}"
+    images = Images(size=values.size, **_asked(values, "layout", "quarantine"))
+    made = prepare_images(values.source, values.data_dir, images, values.quiet)
+    return _said("images", values.source, *made)
+
+
+def _embeddings(values: flags.FlagValues) -> str:
+    names = ("layout", "key", "precision", "quarantine", "sha256")
+    options = Embeddings(**_asked(values, *names))
+    made = prepare_embeddings(values.source, values.data_dir, options, values.quiet)
+    return _said("embeddings", values.source, *made)
+
+
+def _asked(values: flags.FlagValues, *names: str) -> dict[str, Any]:
+    """The flags that have a value; the data set's own defaults fill the rest."""
+    return {
+        name: values[name].value for name in names if values[name].value is not None
+    }
+
+
+def _said(what: str, source: str, folder: Path, good: int, bad: int) -> str:
+    said = f"{folder}: {good} {what} of {source}"
     if not bad:
         return said
-    return f"{said}; {bad} unreadable ones in {folder.parent / cxr_parts.QUARANTINE}"
+    lists = folder.parent / cxr_parts.QUARANTINE
+    return f"{said}; {bad} unreadable ones in {lists}"
+
+
+DO = {"cxr": _cxr, "deaths": _deaths, "embeddings": _embeddings}
 
 
 if __name__ == "__main__":

@@ -63,6 +63,15 @@ def test_prepared_is_the_same_data_set(make, options, tmp_path, capsys):
     assert "images of" in capsys.readouterr().out
 
 
+def test_more_than_memory_is_written_without_tensorflow(tmp_path, monkeypatch):
+    monkeypatch.setattr("tensorflow_datasets.core.shuffle.MAX_MEM_BUFFER_SIZE", 1000)
+    phantom.write(tmp_path / "in", Phantom(patients=6, size=64), 0)
+    assert command(tmp_path / "in", tmp_path / "out", "--quiet") == 0
+    assert len(cxr.load(data(tmp_path / "out")).x) == len(
+        list((tmp_path / "in").rglob("*.png"))
+    )
+
+
 def test_the_list_of_unreadable_files(tmp_path, capsys):
     root = twin(tmp_path / "in")
     assert command(root, tmp_path / "out", "--quarantine=0.5") == 0

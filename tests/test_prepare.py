@@ -71,7 +71,10 @@ def test_bad_input_leaves_nothing(source, tmp_path, capsys):
 
 
 def test_unknown_data_sets_and_flags_are_refused(source, tmp_path, capsys):
-    for flag, said in (("--dataset=mri", "known: cxr, deaths"), ("--dats=x", "dats")):
+    for flag, said in (
+        ("--dataset=mri", "known: cxr, deaths, embeddings"),
+        ("--dats=x", "dats"),
+    ):
         assert command(source, tmp_path, flag) == 2
         assert said in capsys.readouterr().err
     assert exit_codes(prepare.main, ["prepare", "--dataset=deaths"]) == 2

@@ -1,16 +1,13 @@
 """X-rays resized once, as a tfds data set in array_record, without TensorFlow.
 
 `write` reads each file once, in threads, part by part: a part is a whole file, so a
-killed run goes on with the next one. Then the parts become records. tfds shuffles these
-on disk: table.csv beside them has all rows of the source (also those without an image,
-so that every choice of classes, labels and views is still open), each with the number
-of its record. Pixels are kept before equalization.
+killed run goes on with the next one. Then the parts become records: table.csv beside
+them has all rows of the source (also those without an image, so that every choice of
+classes, labels and views is still open), each with the number of its record. Pixels are
+kept before equalization.
 """
 
-import contextlib
-import io
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -21,58 +18,19 @@ import numpy as np
 import pandas as pd
 import tensorflow_datasets as tfds
 
+from equity_jax.data.array_records import SPLIT, write_in_order
 from equity_jax.data.cxr_parts import Part
 from equity_jax.data.cxr_source import INFO, PREPARED, TEXTS, Seen, Source, csv
 from equity_jax.data.lookalikes import SIDE
 from equity_jax.data.pixels import Facts
+from equity_jax.files import TEMPORARY
 from equity_jax.types import InputError
 
-SPLIT = "images"
 TABLE, THUMBS, ABOUT = "table.csv", "thumbs.npy", "about.json"
 SHOWN = ("file", "finding", "patient", "sex", "view", "source")
-RAW = "raw: "
+RAW, SHARD = "raw: ", 4096  # of a label's column; images in a file
 DAMAGE = (OSError, ValueError, RuntimeError, IndexError)
 DESCRIPTION = "Chest X-rays, gray, resized; one record an image."
-
-
-class Cxr(tfds.core.GeneratorBasedBuilder):
-    """Chest X-rays, gray uint8[size, size, 1], with what the source says of them.
-
-    Example:
-        >>> builder = Cxr(source, parts, 224, data_dir="prepared")  # doctest: +SKIP
-        >>> builder.download_and_prepare()  # doctest: +SKIP
-    """
-
-    VERSION = tfds.core.Version(PREPARED[1])
-    RELEASE_NOTES = {PREPARED[1]: "row is the line of table.csv."}
-
-    def __init__(self, source: Source, parts: list[Part], size: int, **kwargs: Any):
-        self.source, self.parts, self.size = source, parts, size
-        super().__init__(file_format="array_record", **kwargs)
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        shape = (self.size, self.size, 1)
-        features = {
-            "row": np.int64,
-            "age": np.float64,
-            "image": tfds.features.Image(shape=shape, encoding_format="png"),
-            **{name: tfds.features.Text() for name in SHOWN},
-        }
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=DESCRIPTION,
-            features=tfds.features.FeaturesDict(features),
-        )
-
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
-        return {SPLIT: self._generate_examples()}
-
-    def _generate_examples(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        frame = self.source.frame
-        for part in self.parts:
-            for row, image in part.images():
-                said = {name: frame[name][row] for name in (*SHOWN, "age")}
-                yield row, {"row": row, "image": image, **said}
 
 
 def write(source: Source, parts: list[Part], size: int, target: Path) -> None:
@@ -81,16 +39,28 @@ def write(source: Source, parts: list[Part], size: int, target: Path) -> None:
     Example:
         >>> write(source, parts, 224, Path("prepared/cxr/1.0.0"))  # doctest: +SKIP
     """
-    staging = tempfile.mkdtemp(dir=target.parent, prefix=".tmp-")
-    tfds.disable_progress_bar()  # ours counted images
+    staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=TEMPORARY))
+    features = {
+        "row": np.int64,
+        "age": np.float64,
+        "image": tfds.features.Image(shape=(size, size, 1), encoding_format="png"),
+        **{name: tfds.features.Text() for name in SHOWN},
+    }
     try:
-        builder = Cxr(source, parts, size, data_dir=staging)
-        with contextlib.redirect_stdout(io.StringIO()):
-            builder.download_and_prepare(download_dir=os.path.join(staging, "none"))
-        _write_table(source, parts, size, Path(builder.data_dir))
-        os.rename(builder.data_dir, target)
+        some = _examples(source.frame, parts)
+        write_in_order(staging, PREPARED, DESCRIPTION, features, some, SHARD)
+        _write_table(source, parts, size, staging)
+        staging.chmod(target.parent.stat().st_mode)  # mkdtemp's is private
+        staging.rename(target)
     finally:
-        shutil.rmtree(staging)
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _examples(frame: pd.DataFrame, parts: list[Part]) -> Iterator[list[dict[str, Any]]]:
+    for part in parts:
+        for row, image in part.images():
+            said = {name: frame[name][row] for name in (*SHOWN, "age")}
+            yield [{"row": row, "image": image, **said}]
 
 
 def read_prepared(folder: Path) -> Source:

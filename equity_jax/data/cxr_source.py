@@ -105,13 +105,15 @@ def make(
     )
 
 
-def home(root: Path) -> Path | None:
+def home(root: Path, prepared: tuple[str, str] = PREPARED) -> Path | None:
     """Where what scripts.prepare wrote lies; root: its --data_dir or a folder below.
+
+    prepared: name and version of the data set.
 
     Example:
         >>> home(Path("no such folder"))
     """
-    name, version = PREPARED
+    name, version = prepared
     places = (root, root / version, root / name / version)
     return next((place for place in places if (place / INFO).exists()), None)
 
