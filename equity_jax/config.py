@@ -10,123 +10,11 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from equity_jax.config_data import Cohort, Data, Embeddings, Images, Phantom, Twin
 
-@dataclass
-class Twin:
-    """The simulated twin of the deaths table (used where data.source is empty)."""
-
-    seed: int = 0
-    months: int = 45
-    regions: int = 10
-    size: float = 1.0  # multiplies every cell's total deaths
-    shift: float = (
-        0.35  # planted log rate ratio of each smaller group, alternating sign
-    )
-    slope: float = (
-        0.15  # planted group difference in the age slope: what pooling misses
-    )
-    block_sd: float = 0.15  # log-normal spread shared by a region × month block
-    dispersion: float = 0.05  # NegBin alpha of one cell
-
-
-@dataclass
-class Phantom:
-    """The simulated twin of chest X-rays (data.name "cxr", where source is empty)."""
-
-    seed: int = 0
-    patients: int = 300
-    size: int = 96  # pixels of a side
-    lesion: float = 0.5  # contrast of the planted lesion, 1 = as bright as a rib
-    marker: float = 0.0  # contrast of a mark in the corner that tells the class: a
-    # shortcut; 0 plants none
-    female: float = 0.3  # share of women: the smaller group
-    faint: float = 0.5  # a woman's lesion has this share of the contrast
-
-
-@dataclass
-class Images:
-    """How X-rays are read (data.name "cxr")."""
-
-    size: int = 224  # pixels of a side, after resizing
-    layout: str = "auto"  # "folders", "table", "nih", "chexpert", "dicom", "prepared"
-    classes: str = ""  # "COVID=COVID,Lung_Opacity=": folder or finding = class; an
-    # empty class leaves it out; empty: the layout's own map
-    labels: str = ""  # multi-label tables: which findings, with commas; empty: all
-    uncertain: str = "u-zeros"  # CheXpert's -1: "u-zeros", "u-ones", "u-ignore"
-    views: str = "all"  # "frontal" leaves laterals out
-    equalize: str = ""  # "", "global", "clahe"
-    quarantine: float = 0.05  # share of unreadable files at which reading stops
-    alike: int = 4  # bits of 64 in which look-alikes may differ; -1: do not look
-    memory: float = 4.0  # GiB of pixels that are kept in memory; more is streamed
-
-
-@dataclass
-class Embeddings:
-    """How embeddings of X-rays are read and joined (data.name "embeddings")."""
-
-    layout: str = "auto"  # "physionet", "shards", "npz", "prepared"
-    key: str = "embedding"  # the feature (of .npz: the array) that holds the numbers
-    tables: str = ""  # folder of the MIMIC tables, or the CSV of scripts.embed;
-    # empty: the source's own folder
-    label: str = "ef"  # "ef" (below cut), "ef_classes" (3), "heart_failure" (ICD), or a
-    # CheXpert finding such as "Edema"
-    labeler: str = "chexpert"  # or "negbio"
-    uncertain: str = "u-ignore"  # the labeler's -1: "u-zeros", "u-ones", "u-ignore"
-    ef: str = ""  # CSV of ejection fractions; empty: ejection_fraction.csv of tables
-    cut: float = 40.0  # percent; heart failure with reduced ejection fraction below it
-    window: float = 30.0  # days between the X-ray and the echo, at most
-    race: str = "coarse"  # or "detailed"
-    races: str = ""  # CSV detailed,coarse that replaces the table of the package
-    conflicts: str = "most_frequent"  # race records that differ: "first", "exclude"
-    views: str = "frontal"  # AP and PA; "all"
-    precision: str = "float32"  # or "bfloat16": half the memory
-    quarantine: float = 0.01  # share of unreadable records at which reading stops
-    sha256: bool = False  # whether each file is held against SHA256SUMS.txt
-
-
-@dataclass
-class Cohort:
-    """The simulated twin of the embeddings (where source is empty)."""
-
-    seed: int = 0
-    patients: int = 5000
-    images: int = 20000
-    features: int = 1376
-    ef: float = 1.6  # planted: how far the classes lie apart along the EF direction, SD
-    race: float = 1.2  # planted: how far the groups lie apart along race directions, SD
-    faint: float = 0.5  # share of the EF distance that smaller groups have
-    own: float = 0.5  # and along a direction of their own, which White does not show
-    noise: float = 0.1  # labels of the smaller groups that are flipped
-    conflicts: float = 0.05  # patients with race records that differ
-
-
-@dataclass
-class Data:
-    """Which rows, and what is asked of them."""
-
-    name: str = "deaths"
-    source: str = ""  # a file's path; empty: the simulated twin
-    task: str = "counts"  # "counts" (a: NegBin) or "burden" (b: share >= data.share)
-    population: str = (
-        ""  # CSV of region, race, age, population: exposure becomes people
-    )
-    group: str = "race"  # the attribute that defines groups
-    reference: str = ""  # the well-represented group; empty: most training rows
-    grain: str = ""  # "week", "month", "year", "total"; empty: the only one in the file
-    level: str = "regions"  # "regions" (or states), or "nation"; never both
-    ages: str = ""  # for overlapping age groups: "fine" or "coarse"; empty: fine
-    blanks: str = "auto"  # "own": each count blank by itself; "joint": both; "auto"
-    share: float = 0.10  # burden: COVID-19 at least this share of all deaths
-    lags: tuple[int, ...] = (1, 2, 3)  # periods of earlier shares used as features
-    race_as_feature: bool = False
-    valid: float = 0.15  # share of the periods (or states) for validation
-    test: float = 0.25  # share of the periods (or states) for the test
-    incomplete_days: int = 30  # leave out periods that end less than this before as-of
-    twin: Twin = field(default_factory=Twin)
-    images: Images = field(default_factory=Images)
-    phantom: Phantom = field(default_factory=Phantom)
-    embeddings: Embeddings = field(default_factory=Embeddings)
-    cohort: Cohort = field(default_factory=Cohort)
+__all__ = ["Arms", "Audit", "Cohort", "Config", "Cost", "Data", "Embeddings", "Heads"]
+__all__ += ["Images", "Model", "Phantom", "Train", "Twin"]
+__all__ += ["digest", "from_dict", "to_dict"]
 
 
 @dataclass
@@ -174,6 +62,22 @@ class Heads:
 
 
 @dataclass
+class Cost:
+    """A network on images beside a head on its frozen features, on the same rows."""
+
+    network: str = "cnn_small"
+    images: str = ""  # the folder that scripts.embed read; empty: simulated X-rays
+    # beside the simulated twin, and no comparison for real embeddings
+    size: int = 32  # pixels of a side
+    patients: int = 2200  # of the simulated X-rays
+    update: int = 1000  # rows that come later; at most half of the training rows
+    steps: int = 150  # of each network; an update has half of them
+    batch: int = 32
+    lr: float = 1e-3  # of the network
+    head_lr: float = 3e-2
+
+
+@dataclass
 class Train:
     """The sweep: seeds × methods × schemes × groups × learning rates."""
 
@@ -214,6 +118,7 @@ class Config:
     train: Train = field(default_factory=Train)
     arms: Arms = field(default_factory=Arms)
     heads: Heads = field(default_factory=Heads)
+    cost: Cost = field(default_factory=Cost)
     audit: Audit = field(default_factory=Audit)
 
 

@@ -1,6 +1,9 @@
 """Data shelf: tables and images as rows with attributes."""
 
-from equity_jax.data import cxr, deaths
+from equity_jax.data import cxr, deaths, embeddings
 from equity_jax.registry import Registry
 
-DATASETS = Registry("dataset", {"cxr": cxr.load, "deaths": deaths.load})
+DATASETS = Registry(
+    "dataset",
+    {"cxr": cxr.load, "deaths": deaths.load, "embeddings": embeddings.load},
+)
