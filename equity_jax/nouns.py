@@ -82,9 +82,12 @@ class Model(NamedTuple):
     blocks: top-level names of params, shallow to deep; the last is "head"
     tail:   (params, stats, name, tap float[B, h, w, c]) -> logits: what follows a named
             tap, in evaluation mode (Grad-CAM is its gradient); None: taps are not cut
+    at:     shape -> the same Model with the `init` of one of the shapes that it holds;
+            None: it has one shape only
     """
 
     init: Callable[..., tuple[PyTree, PyTree]]
     apply: Callable[..., tuple[Output, PyTree]]
     blocks: tuple[str, ...]
     tail: Callable[..., Array] | None = None
+    at: Callable[[str], "Model"] | None = None

@@ -231,7 +231,7 @@ def test_frozen_leaves_run_as_in_evaluation_and_are_not_saved(tmp_path, start):
         run = one("finetune('head_only')")
         fitted(run, model=model, start=start, journal=journal)
     assert set(seen) == {False, frozenset({"head"})}
-    kept = Journal(tmp_path, 0.0).flight["0-task-0-0-1"]["progress"].values()
+    kept = Journal(tmp_path, 0.0).flight["0-task-0-0-1x1"]["progress"].values()
     assert max(a.size for a in kept) <= 8 * 3
     seen.clear()
     fitted(one(), model=model)

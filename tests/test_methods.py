@@ -117,6 +117,35 @@ def test_effective_number_formula_and_extremes():
     np.testing.assert_allclose(weights("effective_number", [10.0, 0.0]), [1, 0])
 
 
+def test_hinge_is_what_is_missing_to_a_margin_of_one(batch, logits):
+    from sklearn.metrics import hinge_loss
+
+    batch = batch._replace(mask=np.ones_like(batch.mask), weight=np.ones(40))
+    found = float(value("hinge", batch, logits)[0])
+    expected = hinge_loss(batch.y[:, 0], np.asarray(logits)[:, 0])
+    assert found == pytest.approx(expected, rel=1e-5)
+    unknown = batch._replace(y=batch.y.copy())
+    unknown.y[:5] = np.nan
+    some = float(value("hinge", unknown, logits, {})[0])
+    rest = hinge_loss(batch.y[5:, 0], np.asarray(logits)[5:, 0]) * 35 / 40
+    assert some == pytest.approx(rest, rel=1e-5)  # unknown, and yet in the mask: 0
+
+
+def test_hinge_of_several_classes_is_that_of_crammer_and_singer():
+    from sklearn.metrics import hinge_loss
+
+    from equity_jax.tasks import TASKS
+
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(20, 3)).astype(np.float32)
+    y = rng.integers(0, 3, (20, 1))
+    rows = Batch(None, y, np.ones((20, 1)), np.zeros(20, int), np.ones(20), None)
+    loss = METHODS.get("hinge").loss
+    found, _ = loss({}, TASKS.get("multiclass(3)"), Output(z, z), rows, 1.0)
+    expected = hinge_loss(y[:, 0], z, labels=[0, 1, 2])
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
 def test_focal_uses_the_unweighted_likelihood(batch, logits):
     plain = nll(logits.astype(float), batch.y)
     expected = mean((1 - np.exp(-plain)) ** 2 * plain, batch)

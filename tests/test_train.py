@@ -11,7 +11,7 @@ from equity_jax.models import MODELS
 from equity_jax.schemes import csa_loss
 from equity_jax.tasks import TASKS
 from equity_jax.train.checkpoint import Checkpoint, Journal, pack, unpack
-from equity_jax.train.feed import padded
+from equity_jax.train.feed import moved, padded
 from equity_jax.train.leaves import carry, cut, merge, moving_blocks, with_bias
 from equity_jax.train.loop import batch_of
 from equity_jax.train.step import evaluate, make_step, optimizer
@@ -132,6 +132,21 @@ def test_padded_batches_cover_each_row_once():
         index, weight = padded(np.arange(n) + 3, 4)
         assert index.shape == weight.shape == (-(-n // 4), 4)
         np.testing.assert_array_equal(index[weight > 0], np.arange(n) + 3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "bfloat16"])
+def test_rows_move_to_the_device_as_they_are(dtype):
+    import ml_dtypes
+
+    kind = ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype
+    x = np.arange(3 * 4 * 5).reshape(3, 4, 5).astype(kind)
+    for rows in (np.array([2, 0, 2, 1]), np.array([], int)):
+        found = moved(x, rows)
+        assert found.dtype == jnp.asarray(x).dtype
+        np.testing.assert_array_equal(found, x[rows])
+    found = moved(x, np.array([1]))
+    x[:] = 0
+    assert np.asarray(found).all()  # a copy of its own
 
 
 def test_with_bias_fills_the_head():

@@ -1,7 +1,7 @@
 """Method shelf: how rows and errors are weighed. One factory and one line each."""
 
 from equity_jax.methods.base import erm, switch
-from equity_jax.methods.margin import focal
+from equity_jax.methods.margin import focal, hinge
 from equity_jax.methods.resample import oversample, undersample
 from equity_jax.methods.reweight import (
     class_weighted,
@@ -21,6 +21,7 @@ METHODS = Registry(
         "undersample": undersample,
         "effective_number": effective_number,
         "focal": focal,
+        "hinge": hinge,
         "group_dro": group_dro,
     },
 )

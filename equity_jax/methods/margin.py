@@ -28,3 +28,39 @@ def focal(gamma: float = 2.0) -> Method:
         return reduce(miss ** (gamma * strength) * nll, batch), aux
 
     return Method(lambda counts: None, lambda counts: {}, loss)
+
+
+def hinge() -> Method:
+    """The soft margin of a support vector machine: max(0, 1 - s z), s = 2 y - 1.
+
+    With more classes that of Crammer & Singer: max(0, 1 - z_y + max of the others). The
+    mean over observed labels; an unknown label costs 0, a mixed one counts as the class
+    of the larger share. `strength` is the margin. The logits are no log-odds: calibrate
+    them before they are read as probabilities. For counts the log rate is ranked by
+    whether the burden is high, and is no rate any more.
+
+    Cortes & Vapnik, "Support-vector networks", Machine Learning 1995; Crammer & Singer,
+    "On the algorithmic implementation of multiclass kernel-based vector machines", JMLR
+    2001.
+
+    Example: z = 0.3 of a positive costs 0.7, z = 1 or more nothing.
+    """
+
+    def loss(
+        aux: PyTree, task: Task, output: Output, batch: Batch, strength: Array
+    ) -> tuple[Array, PyTree]:
+        classes = task.class_of(batch.y)
+        ahead = _ahead(output.logits, classes, task.outputs > classes.shape[1])
+        short = jnp.maximum(strength - ahead, 0.0)
+        return reduce(jnp.where(classes >= 0, short, 0.0), batch), aux
+
+    return Method(lambda counts: None, lambda counts: {}, loss)
+
+
+def _ahead(logits: Array, classes: Array, exclusive: bool) -> Array:
+    """How far the own class leads, float[B, K]; exclusive: one of the O columns."""
+    if not exclusive:
+        return (2 * classes - 1) * logits[:, : classes.shape[1]]
+    own = jnp.arange(logits.shape[1])[None] == classes
+    mine = jnp.sum(jnp.where(own, logits, 0.0), 1, keepdims=True)
+    return mine - jnp.max(jnp.where(own, -jnp.inf, logits), 1, keepdims=True)

@@ -25,11 +25,10 @@ from equity_jax.train.feed import batches, mesh_of, padded, place
 from equity_jax.train.leaves import only
 from equity_jax.train.step import AUGMENT, DRAW, OTHER, make_step, optimizer
 from equity_jax.train.stopping import Stopping, look
-from equity_jax.train.sweep import Lane, Look, Program, paced
+from equity_jax.train.sweep import Lane, Look, Program, Progress, Team, paced
 from equity_jax.types import Array, Batch, State
 
 Augment = Callable[[Array, Batch], Batch]  # (key, batch) -> batch, on the device
-Progress = tuple[State, Stopping]
 
 
 def make_alone(
@@ -52,8 +51,8 @@ def make_alone(
     draws = make_draws(train, align)
     glance = jax.jit(partial(_glance, train.patience), donate_argnums=0)
 
-    def begin(made: Sequence[tuple[Progress, Lane]], saved: dict | None) -> Any:
-        [(progress, lane)] = made
+    def begin(made: Sequence[Team], saved: dict | None) -> Any:
+        [[(progress, lane)]] = made
         progress = progress if saved is None else unpack(saved, progress)
         return place(jax.tree.map(_own, progress), mesh), place(lane, mesh)
 

@@ -14,6 +14,7 @@ from equity_jax.train.lanes import Lanes
 from equity_jax.train.leaves import Weights, merge, shapes_of
 from equity_jax.train.plan import Job, Plan, Run
 from equity_jax.train.sweep import Look, Program
+from equity_jax.train.teams import waves
 from equity_jax.types import Batch, PyTree
 
 
@@ -42,8 +43,15 @@ def kind_of(job: Job) -> tuple[str, float]:
 class Drive:
     """Drives programs over chunks of jobs, and holds what they leave."""
 
-    def __init__(self, lanes: Lanes, journal: Journal, train: Train, quiet: bool):
-        self.lanes, self.journal, self.train = lanes, journal, train
+    def __init__(
+        self,
+        lanes: Lanes,
+        journal: Journal,
+        train: Train,
+        quiet: bool,
+        name: str = "",
+    ):
+        self.lanes, self.journal, self.train, self.name = lanes, journal, train, name
         jobs = lanes.plan.jobs
         self.weights: list[Any] = [None] * len(jobs)
         self.looks: list[Any] = [None] * len(jobs)
@@ -66,25 +74,28 @@ class Drive:
             same = [
                 i for i, j in enumerate(jobs) if (j.level, kind_of(j)) == (level, kind)
             ]
-            self._waves(programs[kind], same, f"{level}-{kind[0]}-{kind[1]:g}")
+            label = f"{self.name}{level}-{kind[0]}-{kind[1]:g}"
+            self._waves(programs[kind], same, label)
 
     def _waves(self, program: Program, jobs: list[int], name: str) -> None:
-        """Fits jobs of one kind and level, a wave (one chunk a device) at a time."""
-        wave = min(program.width, len(jobs)) * jax.device_count() or 1
-        for first in range(0, len(jobs), wave):
-            mine, label = jobs[first : first + wave], f"{name}-{first}-{wave}"
+        """Fits jobs of one kind and level, a wave at a time."""
+        team = [self.lanes.team(job) for job in jobs]
+        devices = jax.device_count() if program.width else 1
+        for number, wave in enumerate(waves(team, program.width or 1, devices)):
+            mine = [[jobs[lane] for lane in lanes] for lanes in wave]
+            label = f"{name}-{number}-{len(mine)}x{len(mine[0])}"
             result = self.journal.found.get(label)
             if result is None:
-                result = self._fit(program, mine, wave, label)
+                result = self._fit(program, mine, label)
                 self.journal.add(label, result)
             self._keep(program, mine, result)
 
-    def _fit(self, program: Program, jobs: list[int], wave: int, label: str) -> dict:
-        padded = jobs + [jobs[-1]] * (wave - len(jobs))
+    def _fit(self, program: Program, teams: list[list[int]], label: str) -> dict:
         found = self.journal.flight.get(label)
         looks = [] if found is None else [Look(**found["looks"])]
         saved = None if found is None else found["progress"]
-        progress, lanes = program.begin([self._make(program, j) for j in padded], saved)
+        made = [[self._make(program, job) for job in team] for team in teams]
+        progress, lanes = program.begin(made, saved)
         while not np.all(progress[1].stopped):
             data = self._data(program)
             progress, seen = program.segment(progress, lanes, *data, self._beat)
@@ -113,10 +124,11 @@ class Drive:
         parent = self.weights[job.parent] if job.parent >= 0 else None
         return self.lanes.make(job, program.model, parent)
 
-    def _keep(self, program: Program, jobs: list[int], result: dict) -> None:
+    def _keep(self, program: Program, teams: list[list[int]], result: dict) -> None:
         best = unpack(result["best"], shapes_of(program.model, self.lanes.rows.x))
         whole = (best, result["looks"], result["value"], result["step"])
-        for lane, number in enumerate(jobs):
+        at = {job: (t, i) for t, team in enumerate(teams) for i, job in enumerate(team)}
+        for number, lane in at.items():
             mine = whole
             if program.width:
                 mine = jax.tree.map(lambda a, i=lane: a[i], whole)

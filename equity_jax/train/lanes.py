@@ -1,6 +1,7 @@
 """From jobs to arrays: what each lane of a chunk starts with. Host side, numpy."""
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import jax
@@ -17,6 +18,8 @@ from equity_jax.train.stopping import Stopping
 from equity_jax.train.stopping import start as fresh_stopping
 from equity_jax.train.sweep import Lane
 from equity_jax.types import Batch, Hyper, PyTree, State
+
+WIDE = 256  # features from which on runs that draw the same rows share them
 
 
 class Lanes:
@@ -75,12 +78,22 @@ class Lanes:
         lane = self._lane(job, rates)._replace(still=still)
         return (state, fresh_stopping(params, stats)), lane
 
+    def team(self, number: int) -> Hashable:
+        """Jobs of one level with equal answers draw the same rows, step by step.
+
+        Every job of a narrow table is a team of its own: little is gained there.
+        """
+        job = self.plan.jobs[number]
+        if self.alone or self.rows.x.shape[1] < WIDE:
+            return number
+        return job.seed, job.rows, hashlib.sha256(self._table(job)).digest()
+
     def _lane(self, job: Job, rates: PyTree) -> Lane:
-        stage, train = job.stage, self.train
+        stage, train, decay = job.stage, self.train, job.weight_decay
         looks = max(1, round(stage.steps * train.steps / train.eval_every))
         hyper = Hyper(
             np.float32(job.lr),
-            np.float32(train.weight_decay),
+            np.float32(train.weight_decay if decay is None else decay),
             np.int32(list(self.methods).index(job.method)),
             np.float32(1.0),
             np.int32(job.target),
@@ -89,7 +102,7 @@ class Lanes:
         other = self._once(("other",), self._other) if stage.align else np.zeros(0)
         return Lane(
             hyper,
-            self._once(("table", job.seed, job.method, job.rows), lambda: self._t(job)),
+            self._table(job),
             other.astype(np.float32),
             self.plan.valid[job.rows].astype(np.float32),
             np.float32(looks * train.eval_every),
@@ -97,6 +110,7 @@ class Lanes:
 
     def _start(self, job: Job, model: Model) -> tuple[PyTree, PyTree]:
         name = job.stage.objective
+        model = model.at(job.shape) if job.shape else model
 
         def fresh(init: Callable[..., Any]) -> tuple[PyTree, PyTree]:
             x = self.rows.x
@@ -111,7 +125,7 @@ class Lanes:
             )
         else:
             params, stats = self._once(
-                ("init", job.seed, name), lambda: fresh(model.init)
+                ("init", job.seed, name, job.shape), lambda: fresh(model.init)
             )
         if name != "task" or self.task.start is None:
             return params, stats
@@ -132,7 +146,11 @@ class Lanes:
         mask, group = np.asarray(self.rows.mask), np.asarray(self.rows.group)
         return tabulate(self.classes, mask, group, rows, shape)
 
-    def _t(self, job: Job) -> np.ndarray:
+    def _table(self, job: Job) -> np.ndarray:
+        name = ("table", job.seed, job.method, job.rows, job.stage.objective)
+        return self._once(name, lambda: self._draws(job))
+
+    def _draws(self, job: Job) -> np.ndarray:
         rows = self.plan.rows[job.rows]
         if job.stage.objective == "task":
             rows = rows & self.observed

@@ -14,7 +14,7 @@ from equity_jax.nouns import Method, Model, Scheme, Task
 from equity_jax.train.alone import Augment, make_alone
 from equity_jax.train.checkpoint import Journal
 from equity_jax.train.drive import Drive, Fitted, kind_of
-from equity_jax.train.feed import mesh_of, place, streamed
+from equity_jax.train.feed import mesh_of, moved, place, streamed
 from equity_jax.train.lanes import Lanes
 from equity_jax.train.leaves import Weights, refuse_random
 from equity_jax.train.plan import Plan, Run, plan
@@ -25,9 +25,9 @@ from equity_jax.types import TRAIN, VALID, Batch, Dataset, InputError
 def batch_of(dataset: Dataset, split: int) -> Batch:
     """All rows of a split as one Batch on the device; a stream stays a stream."""
     rows = np.flatnonzero(dataset.split == split)
-    x = dataset.x[rows]
+    x = dataset.x
     return Batch(
-        x if streamed(x) else jnp.asarray(x),
+        x[rows] if streamed(x) else moved(x, rows),
         jax.tree.map(lambda a: jnp.asarray(a[rows]), dataset.y),
         jnp.asarray(dataset.mask[rows], jnp.float32),
         jnp.asarray(dataset.group[rows]),
@@ -51,6 +51,7 @@ def fit(
     quiet: bool = True,
     augment: Augment | None = None,
     start: Weights | None = None,
+    name: str = "",
 ) -> Fitted:
     """Fits every run and keeps each one's best parameters by its own validation rows.
 
@@ -61,7 +62,8 @@ def fit(
     "autoencode" stages; journal: where finished chunks are saved and found again;
     programs: a dict that keeps what was compiled, for the next fit of the same model,
     methods, task, train and augment to other rows; augment: (key, batch) -> batch, for
-    images; start: what stands before the first stage, taken where its `carry` says.
+    images; start: what stands before the first stage, taken where its `carry` says;
+    name: tells the fits that share a journal apart.
 
     Raises:
         InputError: a scheme that starts from weights without any, or without the
@@ -87,7 +89,7 @@ def fit(
     lanes = Lanes(rows, valid, chain, methods, task, train, *people, start, alone)
     nets = {"task": (model, task), "autoencode": (autoencoder(model), reconstruct)}
     made = make_programs(chain, nets, methods, train, programs, augment, alone)
-    drive = Drive(lanes, journal or Journal(None), train, quiet)
+    drive = Drive(lanes, journal or Journal(None), train, quiet, name)
     drive.run(made)
     return drive.finish(list(runs))
 

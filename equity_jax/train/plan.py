@@ -15,7 +15,9 @@ from equity_jax.nouns import Scheme, Stage
 
 
 class Run(NamedTuple):
-    """One point of the R axis. target: a group's code, -1 = all of them."""
+    """One point of the R axis. target: a group's code, -1 = all of them; weight_decay:
+    None = that of Train; shape: of a model that has several (models/shaped.py).
+    """
 
     seed: int
     method: str
@@ -23,11 +25,13 @@ class Run(NamedTuple):
     target: int
     lr: float
     fraction: float = 1.0
+    weight_decay: float | None = None
+    shape: str = ""
 
 
 class Job(NamedTuple):
     """One stage of one or several runs. rows: index into Plan.rows and Plan.valid;
-    parent: a job's number, -1 = none.
+    parent: a job's number, -1 = none; the rest as in Run.
     """
 
     stage: Stage
@@ -38,6 +42,8 @@ class Job(NamedTuple):
     target: int
     level: int
     parent: int
+    weight_decay: float | None = None
+    shape: str = ""
 
 
 class Plan(NamedTuple):
@@ -86,10 +92,11 @@ def plan(
             # Reconstruction has no labels to weigh, so it is the same for all methods.
             method = "erm" if stage.objective == "autoencode" else run.method
             what = stage._replace(rows=None)  # which rows: by their masks
-            key = (what, run.seed, method, run.lr, rows, parent)
+            knobs = run.weight_decay, run.shape
+            key = (what, run.seed, method, run.lr, rows, *knobs, parent)
             if key not in jobs:
-                job = Job(stage, run.seed, method, run.lr, rows, run.target, level, 0)
-                jobs[key] = job
+                mine = run.seed, method, run.lr, rows, run.target, level
+                jobs[key] = Job(stage, *mine, 0, *knobs)
             parent = key
         order.append(parent)
     by_level = sorted(jobs, key=lambda k: jobs[k].level)

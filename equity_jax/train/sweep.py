@@ -1,8 +1,8 @@
 """Many runs side by side: one compiled program that advances a chunk of them.
 
 What differs between runs is data (Lane), so methods, schemes, seeds, groups and rates
-share the program. A chunk has a fixed width, because another width of vmap gives other
-last bits; several devices take one chunk each.
+share the program. Lanes that draw the same rows form a team (teams.py), and all stand
+as [T, L]: T teams of L lanes. Several devices take some of the teams each.
 """
 
 import functools
@@ -22,11 +22,14 @@ from equity_jax.train.step import DRAW, OTHER, evaluate, make_step, optimizer
 from equity_jax.train.stopping import Stopping, look, pick
 from equity_jax.types import Array, Batch, Hyper, PyTree, State
 
+Progress = tuple[State, Stopping]
+
 
 class Lane(NamedTuple):
     """One run's inputs, traced. table, other: draw tables float32[N] (other: of the
     reference group, float32[0] if unused); valid: float32[V], which validation rows
     count; budget: int, steps; still: (params, stats) that are no part of the state.
+    A team has table, other and valid in common.
     """
 
     hyper: Hyper
@@ -35,6 +38,11 @@ class Lane(NamedTuple):
     valid: Array
     budget: Array
     still: PyTree = ()
+
+
+Team = Sequence[tuple[Progress, Lane]]  # what each of its lanes starts with
+OWN = Lane(hyper=0, table=None, other=None, valid=None, budget=0, still=0)
+"""The axis of a team's lanes; None: what they have in common has no such axis."""
 
 
 class Look(NamedTuple):
@@ -49,10 +57,11 @@ class Look(NamedTuple):
 class Program(NamedTuple):
     """A compiled kind of fit.
 
-    width: lanes side by side, a leading axis of progress, lanes and Look; 0: one run
-    without it. begin: (made, saved) -> (progress, lanes), from a (progress, Lane) per
-    lane, and the packed progress of a run that was killed, or None. segment: (progress,
-    lanes, train, valid, beat) -> (progress, Look[W, E]); beat is told of steps done.
+    width: lanes side by side; progress, lanes and Look lead with [T, L]; 0: one run
+    without them. begin: (made, saved) -> (progress, lanes), from teams of (progress,
+    Lane), and the packed progress of a run that was killed, or None. segment:
+    (progress, lanes, train, valid, beat) -> (progress, Look[T, L, E]); beat is told of
+    steps done.
     """
 
     model: Model
@@ -60,6 +69,13 @@ class Program(NamedTuple):
     width: int
     begin: Callable[..., tuple[PyTree, Lane]]
     segment: Callable[..., tuple[PyTree, Look]]
+
+
+class Draws(NamedTuple):
+    """Where a team's rows come from: its key, and the step that it has reached."""
+
+    key: Array
+    step: Array
 
 
 def take(rows: Batch, index: Array) -> Batch:
@@ -79,25 +95,24 @@ def make_program(
     """
     _, step = make_step(model, method, task, optimizer(), align)
 
-    def advance(state: State, lane: Lane, rows: Batch) -> tuple[State, Array]:
-        def batch(table: Array, purpose: int) -> Batch:
-            key = jax.random.fold_in(state.key, purpose)
-            return take(rows, draw(table, key, state.step, train.batch))
-
-        hyper, other = paced(lane, state.step), None
-        if align:
-            other = batch(lane.other, OTHER)
-        state, info = step(state, batch(lane.table, DRAW), hyper, other)
-        return state, info["loss"]
-
     def one(
-        progress: tuple[State, Stopping], lane: Lane, rows: Batch, valid: Batch
-    ) -> tuple[Any, Look]:
-        def interval(progress: Any, _: None) -> tuple[Any, Look]:
+        progress: Progress, lane: Lane, draws: Draws, rows: Batch, valid: Batch
+    ) -> tuple[Progress, Look]:
+        def batch(table: Array, purpose: int, at: Array) -> Batch:
+            key = jax.random.fold_in(draws.key, purpose)
+            return take(rows, draw(table, key, at, train.batch))
+
+        def advance(state: State, at: Array) -> tuple[State, Array]:
+            state = state.replace(key=draws.key, step=at)  # the team's own, drawn once
+            hyper, other = paced(lane, at), None
+            if align:
+                other = batch(lane.other, OTHER, at)
+            state, info = step(state, batch(lane.table, DRAW, at), hyper, other)
+            return state, info["loss"]
+
+        def interval(progress: Progress, ats: Array) -> tuple[Progress, Look]:
             state, stop = progress
-            new, losses = jax.lax.scan(
-                lambda s, _: advance(s, lane, rows), state, length=train.eval_every
-            )
+            new, losses = jax.lax.scan(advance, state, ats)
             state = pick(stop.stopped, state, new)
             params, stats, at = state.params, state.stats, state.step
             seen = valid._replace(weight=lane.valid)
@@ -106,11 +121,43 @@ def make_program(
             limits = train.patience, lane.budget
             return (state, look(stop, params, stats, value, at, *limits)), seen
 
-        return jax.lax.scan(
-            interval, progress, length=train.segment // train.eval_every
-        )
+        ats = draws.step + jnp.arange(train.segment)
+        return jax.lax.scan(interval, progress, ats.reshape(-1, train.eval_every))
 
-    return Program(model, task, train.chunk, side_by_side, _unheard(parallel(one)))
+    many = parallel(_together(one))
+    return Program(model, task, train.chunk, side_by_side, _unheard(many))
+
+
+def _together(one: Callable[..., Any]) -> Callable[..., Any]:
+    """The lanes of one team. One key and one clock draw for all of them.
+
+    A lane that has stopped lags behind the clock; what it is given is thrown away.
+    """
+
+    def team(progress: Progress, lanes: Lane, rows: Batch, valid: Batch) -> Any:
+        state, _ = progress
+        draws = Draws(state.key[0], state.step.max())
+        several = jax.vmap(one, in_axes=(0, OWN, None, None, None))
+        many = several if state.step.size > 1 else _single(one)
+        return many(progress, lanes, draws, rows, valid)
+
+    return team
+
+
+def _single(one: Callable[..., Any]) -> Callable[..., Any]:
+    """For a team of one: its axis, of length 1, would give other last bits."""
+
+    def team(progress: Progress, lanes: Lane, *rest: Any) -> tuple[Progress, Look]:
+        axes = zip(OWN, lanes, strict=True)
+        lane = Lane(*(a if axis is None else _first(a) for axis, a in axes))
+        made = one(_first(progress), lane, *rest)
+        return jax.tree.map(lambda a: a[None], made)
+
+    return team
+
+
+def _first(tree: PyTree) -> PyTree:
+    return jax.tree.map(lambda a: a[0], tree)
 
 
 def _unheard(many: Callable[..., Any]) -> Callable[..., Any]:
@@ -130,21 +177,27 @@ def paced(lane: Lane, step: Array) -> Hyper:
 
 
 def side_by_side(
-    made: Sequence[tuple[PyTree, Lane]], saved: dict[str, Any] | None
-) -> tuple[PyTree, Lane]:
-    """What lanes start with, stacked; their progress as it was saved, if it was."""
+    made: Sequence[Team], saved: dict[str, Any] | None
+) -> tuple[Progress, Lane]:
+    """What teams of lanes start with; their progress as it was saved, if it was."""
 
     def stack(*leaves: Any) -> Array:
         # Random keys are jax arrays and stay keys; all else is numpy on the host.
         many = jnp.stack if isinstance(leaves[0], jax.Array) else np.stack
         return many(leaves)
 
-    progress, lanes = jax.tree.map(stack, *made)
+    def team(mine: Team) -> tuple[Progress, Lane]:
+        progress, lanes = jax.tree.map(stack, *mine)
+        parts = zip(OWN, mine[0][1], lanes, strict=True)
+        common = (one if axis is None else all_ for axis, one, all_ in parts)
+        return progress, Lane(*common)
+
+    progress, lanes = jax.tree.map(stack, *map(team, made))
     return progress if saved is None else unpack(saved, progress), lanes
 
 
 def parallel(one: Callable[..., Any]) -> Callable[..., Any]:
-    """Vmap, jit, one chunk a device. Of four arguments two have lanes, two do not."""
+    """Vmap, jit, a part a device. Of four arguments two have an axis, two do not."""
     many = jax.vmap(one, in_axes=(0, 0, None, None))
     devices = jax.device_count()
     if devices > 1:

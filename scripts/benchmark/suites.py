@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from equity_jax.files import env
-from scripts.benchmark import audit, densenet, input, race
+from scripts.benchmark import audit, densenet, embeddings, heads, input, race
 
 LIMIT = 4 * 2**30  # bytes that --memory may take
 
@@ -32,6 +32,10 @@ class Entry(NamedTuple):
 SUITES: dict[str, Entry] = {
     "audit": Entry(audit.Sizes(), audit.LEAST, audit.build, audit.once),
     "densenet": Entry(densenet.Sizes(), densenet.LEAST, densenet.build),
+    "embeddings": Entry(
+        embeddings.Sizes(), embeddings.LEAST, embeddings.build, embeddings.once
+    ),
+    "heads": Entry(heads.Sizes(), heads.LEAST, heads.build),
     "input": Entry(input.Sizes(), input.LEAST, input.build),
 }
 """What can be measured. A suite arrives with the study that needs it."""
