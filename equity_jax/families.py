@@ -28,14 +28,35 @@ class Rows(NamedTuple):
     tail: Array | None = None
 
 
+class Problems(NamedTuple):
+    """R logistic or multinomial fits on one x (equity_jax.wide).
+
+    x: float[N, F]; y: float[R or 1, N] in [0, 1], or int of a class; weight:
+    float[R or 1, N], 0 = not in it; l2: float[R].
+    """
+
+    x: Array
+    y: Array
+    weight: Array
+    l2: Array
+
+    def goal(self, outputs: int) -> Array:
+        """float[R or 1, M, N]: what the outputs should say."""
+        if outputs == 1:
+            return self.y[:, None]
+        number = jnp.arange(outputs, dtype=self.y.dtype)[None, :, None]
+        return (self.y[:, None] == number).astype(self.x.dtype)
+
+
 class GLM(NamedTuple):
     """A fitted model of M linear predictors and E constants.
 
     coef: float[M, F]; intercept: float[M] (0 if not asked for); constants: float[E],
     for "negbin" the log dispersion; covariance: float[P, P], the inverse Hessian;
     robust: the sandwich over clusters, or None; both in the order coef (predictor by
-    predictor), intercept, constants; log_likelihood: the sum, without penalty, with
-    every constant term; gradient_norm: of the mean loss; iterations; converged.
+    predictor), intercept, constants; of `subsets` the covariance is not known, [0, 0];
+    log_likelihood: the sum, without penalty, with every constant term; gradient_norm:
+    of the mean loss; iterations; converged.
     """
 
     coef: Array
@@ -168,18 +189,6 @@ def layout(family: str, features: int, classes: int, intercept: bool) -> Layout:
     """The layout of a fit; classes matters to "multinomial" alone."""
     outputs = classes if family == "multinomial" else 1
     return Layout(FAMILIES[family], outputs, features + intercept, intercept)
-
-
-def objective(at: Array, rows: Rows, l2: Array | float, lay: Layout) -> Array:
-    """The sum that `fit` minimizes, at parameters float[P]; all rows at once.
-
-    Example: `jax.grad(objective)(at, rows, l2, lay)` is 0 at the optimum.
-    """
-    logits = lay.logits(at, lay.design(rows.x), rows.offset)
-    value = lay.family.nll(logits, rows.y) @ rows.weight
-    if rows.tail is not None:
-        value = value + shared(lay.split(at)[1], rows.tail)
-    return value + penalty(at, l2, lay)
 
 
 def penalty(at: Array, l2: Array | float, lay: Layout) -> Array:

@@ -14,14 +14,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from equity_jax.families import FAMILIES, GLM, Layout, Rows, layout, objective
+from equity_jax import wide
+from equity_jax.families import GLM, Layout, Rows, layout
 from equity_jax.glm import CHUNK, fit
+from equity_jax.glm_rows import SIDE_BY_SIDE, problems, rows_of, table_of, tail_of
 from equity_jax.minimize import Solution, lbfgs, newton, newton_by
-from equity_jax.types import Array, Counted, InputError
+from equity_jax.types import Array, InputError
 
 __all__ = ["GLM", "Rows", "Solution", "fit", "glm", "layout", "lbfgs", "newton"]
-__all__ += ["members", "newton_by", "path"]
+__all__ += ["members", "newton_by", "path", "subsets"]
 
+NARROW = 256  # parameters up to which a path goes by Newton's method
 EVERY = 16  # a first fit of every 16th row brings Newton close to the optimum
 
 
@@ -58,7 +61,7 @@ def glm(
         >>> glm(np.zeros((4, 0)), np.array([0, 0, 0, 1.0])).intercept
         array([-1.09861229])
     """
-    rows, classes = _check(x, y, family, offset, weight)
+    rows, classes = rows_of(x, y, family, offset, weight)
     lay = layout(family, rows.x.shape[1], classes, intercept)
     codes, clusters, blocks = None, 0, None
     if cluster is not None:
@@ -71,7 +74,7 @@ def glm(
         whole = jax.device_put(rows)  # copied while the part is being fitted
         if len(rows.weight) > EVERY * (CHUNK + 20 * lay.size):
             part = jax.tree.map(lambda a: a[::EVERY], rows._replace(tail=None))
-            part = part._replace(tail=_tail_of(part, family))
+            part = part._replace(tail=tail_of(part, family))
             _, start = _fit(part, l2 / EVERY, None, None, None, lay, 0, steps)
         made, _ = _fit(whole, l2, start, codes, blocks, lay, clusters, steps)
         return jax.tree.map(np.asarray, made)
@@ -125,9 +128,8 @@ def path(
     As `glm`; every field of the result has a leading L, in the order of l2s. solver:
     "newton" goes from the strongest penalty to the weakest, each from the last (good up
     to a few hundred parameters); "lbfgs" takes all strengths side by side, so that a
-    pass over x serves them all (covariance: NaN); "auto" picks by size. dtype: float32
-    is enough for probes. tolerance: "lbfgs" stops where no partial derivative of the
-    mean loss is larger.
+    pass over x serves them all (logistic and multinomial; see `subsets`, also for
+    tolerance); "auto" picks by size. dtype: float32 is enough for probes.
 
     Raises:
         InputError: as `glm`; an unknown solver.
@@ -136,20 +138,23 @@ def path(
         >>> path(x, y, np.geomspace(1e-3, 1e3, 16)).coef.shape
         (16, 1, 40)
     """
-    rows, classes = _check(x, y, family, None, weight)
-    lay = layout(family, rows.x.shape[1], classes, intercept)
-    chosen = ("newton" if lay.size <= 256 else "lbfgs") if solver == "auto" else solver
-    if chosen not in ("newton", "lbfgs"):
+    if solver not in ("auto", "newton", "lbfgs"):
         raise InputError(f"path solver {solver!r}; expected auto, newton or lbfgs")
+    many = np.shape(x)[-1] * (1 if family == "logistic" else int(np.max(y)) + 1)
+    if solver == "auto" and family in SIDE_BY_SIDE:
+        solver = "lbfgs" if many > NARROW else "newton"
+    if solver == "lbfgs":
+        how = {"intercept": intercept, "dtype": dtype, "tolerance": tolerance}
+        return subsets(x, y, weight, l2s, family=family, steps=steps, **how)
+    rows, classes = rows_of(x, y, family, None, weight)
+    lay = layout(family, rows.x.shape[1], classes, intercept)
     l2s = np.asarray(l2s, dtype)
     down = np.argsort(-l2s, kind="stable")
     with jax.enable_x64(np.dtype(dtype) == np.float64):
         rows = jax.tree.map(lambda a: jnp.asarray(a, _like(a, dtype)), rows)
-        if chosen == "newton":
-            made = _newton_path(rows, l2s[down], lay, steps)
-            back = np.argsort(down)
-            return jax.tree.map(lambda a: np.asarray(a)[back], made)
-        return jax.tree.map(np.asarray, _lbfgs_path(rows, l2s, lay, steps, tolerance))
+        made = _newton_path(rows, l2s[down], lay, steps)
+        back = np.argsort(down)
+        return jax.tree.map(lambda a: np.asarray(a)[back], made)
 
 
 @partial(jax.jit, static_argnums=(2, 3))
@@ -162,83 +167,68 @@ def _newton_path(rows: Rows, l2s: Array, lay: Layout, steps: int) -> GLM:
     return lax.scan(step, first, l2s)[1]
 
 
-@partial(jax.jit, static_argnums=(2, 3, 4))
-def _lbfgs_path(
-    rows: Rows, l2s: Array, lay: Layout, steps: int, tolerance: float | None
+def subsets(
+    x: Array,
+    y: Any,
+    weight: Array | None = None,
+    l2: float | Sequence[float] = 1.0,
+    *,
+    family: str = "logistic",
+    intercept: bool = True,
+    dtype: Any = np.float32,
+    steps: int = 300,
+    tolerance: float | None = None,
 ) -> GLM:
-    def one(l2: Array) -> GLM:
-        def loss(at: Array) -> Array:
-            return objective(at, rows, l2, lay) / rows.weight.sum()
+    """R models on one x, each with rows, penalty and labels of its own, in one program.
 
-        zeros = jnp.zeros(lay.size, rows.x.dtype)
-        best = lbfgs(loss, zeros, steps=steps, tolerance=tolerance)
-        plain = -objective(best.params, rows, 0.0, lay)
-        unknown = jnp.full((lay.size, lay.size), jnp.nan, rows.x.dtype)
-        return lay.unpack(best, plain, unknown)
+    Made for wide tables and many fits: a pass over x serves them all, and x is copied
+    only if it is not of `dtype` (see equity_jax.wide for how it is done, and why it
+    takes a dozen steps). The optimum is that of `glm`.
 
-    return jax.vmap(one)(l2s)
+    Args:
+        x: float[N, F]; features should be standardized, as for any penalty.
+        y: as `glm`, [N]; or [R, N], labels of its own for each model.
+        weight: float[R, N], 0 = not in this subset; float[N] or None: the same rows
+            for all.
+        l2: 1 / C of scikit-learn, for all or [R].
+        family: "logistic" or "multinomial".
+        intercept: unpenalized.
+        dtype: float32, or float64 for the optimum to ten digits.
+        steps: at most; a model that has converged rests.
+        tolerance: no partial derivative of the mean loss is larger at the end; default
+            1e-6, in float64 1e-9.
+
+    Returns:
+        GLM as of `path`, every field with a leading R; covariance float[R, 0, 0]: not
+        known.
+
+    Raises:
+        InputError: as `glm`; a model without rows.
+
+    Example:
+        >>> half = np.random.default_rng(0).random((20, len(x))) < 0.5
+        >>> subsets(x, y, half, 10.0).coef.shape
+        (20, 1, 1376)
+    """
+    x = table_of(x, dtype)
+    made, classes = problems(x, y, weight, l2, family)
+    lay = layout(family, x.shape[1], classes, intercept)
+    small = 1e-9 if np.dtype(dtype) == np.float64 else 1e-6
+    tolerance = small if tolerance is None else tolerance
+    with jax.enable_x64(x.dtype == np.float64):
+        with jax.default_matmul_precision("float32"):
+            found, plain = _side_by_side(made, lay, steps, tolerance)
+        found, plain = jax.tree.map(np.asarray, (found, plain))
+    theta, cut = found.params, lay.width - intercept
+    theta = theta - (theta.mean(1, keepdims=True) if classes > 1 else 0)
+    empty = np.zeros((len(theta), 0), dtype)
+    base = theta[..., cut] if intercept else np.zeros(theta.shape[:2], dtype)
+    end = found.gradient_norm, found.iterations, found.converged
+    return GLM(theta[..., :cut], base, empty, empty[..., None], None, plain, *end)
+
+
+_side_by_side = jax.jit(wide.descend, static_argnums=(1, 2))
 
 
 def _like(array: np.ndarray, dtype: Any) -> Any:
     return dtype if array.dtype.kind == "f" else np.int32
-
-
-def _check(
-    x: Array, y: Any, family: str, offset: Array | None, weight: Array | None
-) -> tuple[Rows, int]:
-    if family not in FAMILIES:
-        raise InputError(f"unknown family {family!r}; known: {', '.join(FAMILIES)}")
-    x = np.asarray(x, np.float64)
-    if x.ndim != 2:
-        raise InputError(f"x has {x.ndim} dimensions; expected [rows, features]")
-    classes = 1
-    if isinstance(y, Counted):
-        if not FAMILIES[family].count:
-            raise InputError(f"family {family!r} cannot read intervals of counts")
-        y = Counted(*(np.asarray(a, np.float64) for a in y))
-    elif family == "multinomial":
-        y = np.asarray(y).astype(np.int32)
-        classes = int(y.max()) + 1
-    else:
-        y = np.asarray(y, np.float64)
-    n = len(x)
-    offset = np.zeros(n) if offset is None else np.asarray(offset, np.float64)
-    weight = np.ones(n) if weight is None else np.asarray(weight, np.float64)
-    rows = Rows(x, y, offset, weight)
-    for name, array in _named(rows):
-        if array.shape[0] != n or (array.ndim != 1 and name != "x"):
-            raise InputError(f"{name} has shape {array.shape}; expected ({n},)")
-        if not np.isfinite(array).all():
-            row = int(np.argwhere(~np.isfinite(array))[0][0])
-            raise InputError(f"{name} is not finite in row {row}")
-    if not isinstance(y, Counted):
-        _check_range(y, family)
-        rows = rows._replace(tail=_tail_of(rows, family))
-    return rows, classes
-
-
-def _named(rows: Rows) -> list[tuple[str, np.ndarray]]:
-    y = rows.y._asdict().items() if isinstance(rows.y, Counted) else [("y", rows.y)]
-    fixed = [("x", rows.x), ("offset", rows.offset), ("weight", rows.weight)]
-    return [*fixed, *((f"y.{k}" if k != "y" else k, v) for k, v in y)]
-
-
-def _check_range(y: np.ndarray, family: str) -> None:
-    if family == "logistic":
-        bad, expected = (y < 0) | (y > 1), "a number in [0, 1]"
-    elif family == "multinomial":
-        bad, expected = y < 0, "a class from 0"
-    else:
-        bad, expected = (y < 0) | (y != np.floor(y)), "a whole number from 0"
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise InputError(f"y is {y[row]} in row {row}; expected {expected}")
-
-
-def _tail_of(rows: Rows, family: str) -> np.ndarray | None:
-    """The weighted number of rows with y > j, padded to a power of two."""
-    if not FAMILIES[family].count or isinstance(rows.y, Counted):
-        return None
-    number = np.bincount(rows.y.astype(np.int64), weights=rows.weight)
-    tail = np.cumsum(number[::-1])[::-1][1:]
-    return np.pad(tail, (0, (1 << max(6, (len(tail)).bit_length())) - len(tail)))

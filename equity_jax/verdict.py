@@ -43,8 +43,8 @@ def judge(
     }
     pairs = comparisons(config, {s.scheme for s in choices.systems})
     report = audit(test, compare=pairs, quiet=quiet, **options)
-    if not dataset.controls:
-        return report
+    if not dataset.controls or test.prob.shape[2] > 1:
+        return report  # one number ranks two classes, not more
     alone = options | {"metrics": ("auroc",), "extras": False, "threshold": "0.5"}
     plain = audit(controls(dataset, test), **alone)
     table = pd.concat([report.table, plain.table], ignore_index=True)

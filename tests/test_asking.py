@@ -46,6 +46,19 @@ def test_the_threshold_never_sees_the_test_rows():
     assert a.equals(b)
 
 
+def test_a_rule_that_calls_nobody_positive_is_a_rule():
+    """Few well validation rows, one with the largest score of all."""
+    frame = rows()
+    well = frame.index[(frame.split == "valid") & (frame.y == 0)]
+    frame = frame.drop(well[9:])
+    frame.loc[well[0], "p"] = 1.0
+    found = audited(frame, "spec@0.9", extras=False).by_group(group="all")
+    assert (found.threshold == np.inf).all()
+    assert (found.value.isna() | (found.value == 0)).all()
+    with pytest.raises(InputError, match="have one class only"):
+        audited(frame.drop(well[:9]), "spec@0.9")
+
+
 def test_few_validation_rows_make_wide_intervals():
     frame = rows(n=3000)
     few = frame.drop(frame[frame.split == "valid"].index[60:])

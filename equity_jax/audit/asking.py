@@ -130,7 +130,7 @@ def _cut(
     value = [
         thresholds.pick(rule, s[use], y[use], _weight(valid.rows, use)) for s in score
     ]
-    if not np.isfinite(value).all():
+    if np.isnan(value).any():
         raise InputError(
             f"threshold {wish.threshold!r}: the validation rows of label"
             f" {label.name!r} have one class only"

@@ -4,13 +4,13 @@ A logistic regression sees the border alone, or a thumbnail of 16 × 16. What it
 from these, a network can too, without having learned anything of lungs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from equity_jax import solvers
+from equity_jax import probes
 from equity_jax.audit.images import rows
 from equity_jax.audit.images.within import scored
 from equity_jax.audit.statistics.floors import CLASS
@@ -19,7 +19,6 @@ from equity_jax.types import TEST, TRAIN, VALID, Predictions
 CELLS, RING = 32, 3  # the border: the outer 3 of 32 × 32 cells, 9 % on each side
 THUMB = 16
 CHUNK = 256  # images read at once
-L2S = tuple(10.0 ** np.arange(1, 6))  # of the logistic regression
 
 
 def reduced(x: Any, cells: int) -> np.ndarray:
@@ -64,8 +63,7 @@ def told_from_pixels(
 ) -> pd.DataFrame:
     """Can each target be told from the border alone, or from a thumbnail?
 
-    Multinomial logistic regression on pixels standardized with the training rows; the
-    penalty has the best likelihood on validation rows; scored on test rows.
+    By a logistic probe (equity_jax.probes), scored on test rows.
 
     Args:
         x: uint8[N, H, W, 1] or a Stream.
@@ -120,11 +118,11 @@ def _told(
         why = f"there is one {target} only" if len(names) < 2 else "no held-out rows"
         why = f"{why}; {reason}" if reason else why
         return rows.frame([about | rows.missing(why)])
-    y = np.searchsorted(names, values)
-    masks = [used & part for part in (train, valid, test)]
-    prob = np.stack([_fitted(x, y, masks) for x in seen.values()])
-    test = masks[2]
-    truth = y[test][:, None].astype(float)
+    target = np.where(used, np.searchsorted(names, values), -1)
+    test = used & test
+    found = [probes.logistic(x, [target], split)[0] for x in seen.values()]
+    prob = np.stack([probe.scores[test] for probe in found]).astype(float)
+    truth = target[test][:, None].astype(float)
     runs = [{"seed": seed, "method": name, "scheme": ""} for name in seen]
     p = Predictions(
         prob, truth, np.ones_like(truth), {}, np.flatnonzero(test).astype(str),
@@ -132,20 +130,3 @@ def _told(
     )  # fmt: skip
     drawn = {"replicates": replicates, "seed": seed}
     return scored(p, names.tolist(), about, **drawn)
-
-
-def _fitted(x: np.ndarray, y: np.ndarray, masks: Sequence[np.ndarray]) -> np.ndarray:
-    """float[n, C]: test probabilities of the penalty that is best on validation."""
-    train, valid, test = masks
-    mean, spread = x[train].mean(0), x[train].std(0)
-    x = (x - mean) / np.where(spread > 0, spread, 1)
-    how = {"family": "multinomial", "solver": "lbfgs", "dtype": np.float32}
-    how |= {"steps": 200, "tolerance": 1e-4}
-    fits = solvers.path(x[train], y[train], L2S, **how)
-    logits = np.einsum("nf,lcf->lnc", x, fits.coef) + fits.intercept[:, None]
-    logits -= logits.max(axis=2, keepdims=True)
-    prob = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
-    truth = np.take_along_axis(prob[:, valid], y[valid][None, :, None], axis=2)
-    tiny = np.finfo(np.float32).tiny
-    best = int(np.argmax(np.log(np.maximum(truth, tiny)).mean(axis=(1, 2))))
-    return prob[best, test].astype(float)

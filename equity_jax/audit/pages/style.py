@@ -96,8 +96,9 @@ def log_ticks(axes: Axes, x: pd.Series) -> None:
     """Ticks at the very numbers of rows, thinned where they would touch."""
     axes.set_xscale("log")
     ticks: list[float] = []
+    apart = max(1.9, (x.max() / x.min()) ** (1 / 6)) if len(x.dropna()) else 1.9
     for value in sorted(set(x.dropna()), reverse=True):
-        if not ticks or value < ticks[-1] / 1.9:
+        if not ticks or value < ticks[-1] / apart:
             ticks.append(float(value))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(ticks)
