@@ -57,7 +57,7 @@ class Heads:
     lr: tuple[float, ...] = (1e-3, 3e-3)
     weight_decay: tuple[float, ...] = (1e-4, 1e-2)
     seeds: int = 1
-    l2: tuple[float, ...] = (1.0, 10.0, 100.0, 1e3, 1e4)  # logistic, to its optimum
+    l2: tuple[float, ...] = (10.0, 100.0, 1e3, 1e4, 1e5)  # logistic, to its optimum
     use: str = ""  # the head of the sweep by groups; empty: validation chooses
 
 

@@ -12,12 +12,16 @@ from experiments.launch import launch
 
 def command(name: str, workdir: Path, *more: str) -> subprocess.Popen:
     """`python -m experiments.NAME` with the suite's compilation cache, quiet."""
+    argv = [sys.executable, "-m", f"experiments.{name}", "--quiet"]
+    return process([*argv, f"--workdir={workdir}", *more])
+
+
+def process(argv: list[str]) -> subprocess.Popen:
+    """A command with the suite's compilation cache."""
     cache = os.environ.get("EQUITY_JAX_CACHE", "") or str(
         Path(__file__).parents[1] / ".jax_cache"
     )
     environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": cache}
-    argv = [sys.executable, "-m", f"experiments.{name}", "--quiet"]
-    argv += [f"--workdir={workdir}", *more]
     return subprocess.Popen(argv, env=environment, stderr=subprocess.PIPE, text=True)
 
 

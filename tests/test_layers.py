@@ -18,8 +18,9 @@ SOURCES = sorted(
 TESTS = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "tests").glob("*.py"))
 
 FLOORS = {
-    1: "types nouns registry metrics solvers glm families minimize config counts "
-    "predictive keys files clock face calibration",
+    1: "types nouns registry metrics solvers glm families minimize config config_data "
+    "counts predictive keys files clock face calibration quasi wide glm_rows pca "
+    "neighbors probes",
     2: "data models methods schemes tasks audit store systems",
     3: "train",
     4: "forecasts results verdict run grid inference networks arms trials trial_files",
@@ -28,9 +29,21 @@ FLOORS = {
 # Imports within one floor: a module split in two; run and its parts; launch.py, which
 # has the flags and exit codes that scripts share.
 BESIDE = {
+    ("config", "config_data"),
     ("solvers", "families"),
     ("solvers", "glm"),
+    ("solvers", "glm_rows"),
     ("solvers", "minimize"),
+    ("solvers", "wide"),
+    ("wide", "families"),
+    ("wide", "minimize"),
+    ("wide", "quasi"),
+    ("glm_rows", "families"),
+    ("pca", "glm_rows"),
+    ("neighbors", "glm_rows"),
+    ("probes", "glm_rows"),
+    ("probes", "neighbors"),
+    ("probes", "solvers"),
     ("glm", "counts"),
     ("glm", "families"),
     ("glm", "minimize"),
@@ -65,6 +78,8 @@ LIBRARIES = {
     "orbax": {"train/checkpoint"},
     "tensorflow_datasets": {"data"},
     "grain": {"data"},
+    "google_crc32c": {"data"},
+    "fsspec": {"data"},
     "cv2": {"data"},
     "simplejpeg": {"data"},
     "PIL": {"data", "scripts"},

@@ -103,7 +103,8 @@ PROSE = set(
     " one a family what y means the directory judge machine stitched runs scores and"
     " study mirror commands in intervals tests thresholds errors charts pictures"
     " replicates predictions made probabilities many image network finished kept"
-    " called exported saliency shortcuts table config".split()
+    " called exported saliency shortcuts table config"
+    " every flag or newton quasi steps what an embedding holds heads on program".split()
 )
 
 
