@@ -39,8 +39,27 @@ def exploration(result: Result) -> Section:
     )
     caption = f"Classes by {spec.group}; in brackets how many images"
     shown = picture(result, "classes", figure, caption, caption)
-    said = [" ".join(spec.notes)]
+    said = [" ".join(spec.notes), *confounded(dataset)]
     return Section("The rows, before any model", said, tables, [shown])
+
+
+def confounded(dataset: Dataset) -> list[str]:
+    """A sentence for each attribute that gives the label away: one class a group.
+
+    Example: COVID images from one hospital, all others from another.
+    """
+    seen, said = dataset.mask[:, 0] > 0, []
+    y, label = np.asarray(dataset.y)[seen, 0], label_of(dataset)
+    for name, values in dataset.attributes.items():
+        known = values[seen] != ""
+        classes = pd.Series(y[known]).groupby(values[seen][known]).nunique()
+        if len(classes) > 1 and (classes == 1).all():
+            said.append(
+                f"**Every {name} holds one class only.** Whatever tells the {name} of"
+                f" an image tells its label, so a high AUROC does not show that {label}"
+                " was recognized."
+            )
+    return said
 
 
 def by_attribute(dataset: Dataset) -> pd.DataFrame:

@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from ef_worlds import world
 from studies import command, finish, process, refused
 
 from equity_jax.audit import view
 from equity_jax.audit.encoding import SHUFFLED
 from equity_jax.store import FILES, TUNED, load
 from experiments import ef_embeddings
+from experiments.ef_explore import confounded
 from experiments.ef_parts import remedy_name
 
 NAME = "ef_embeddings"
@@ -180,3 +182,12 @@ def test_bad_input_is_one_line_and_leaves_nothing(flags, words, tmp_path, capsys
     errors = refused(ef_embeddings, argv, capsys)
     assert words in errors and "\n" not in errors
     assert not (tmp_path / "run").exists()
+
+
+def test_an_attribute_that_gives_the_label_away_is_named():
+    data = world()
+    assert not confounded(data)
+    source = np.where(data.y[:, 0] > 0, "one hospital", "another")
+    source[0] = ""  # not recorded: tells nothing
+    told = confounded(data._replace(attributes={**data.attributes, "source": source}))
+    assert len(told) == 1 and "Every source holds one class only" in told[0]
