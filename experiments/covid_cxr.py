@@ -46,6 +46,7 @@ from experiments import (
     cxr_results,
 )
 from experiments.launch import launch
+from experiments.page_parts import closing
 
 DEPTHS = ("head_only", "last_blocks", "full", "probe_then_full")
 
@@ -138,14 +139,11 @@ def summary(store: Store) -> str:
     """What the command prints at its end: the leaderboard and the page's path."""
     board = store.read_csv("leaderboard.csv")
     simulated = " SIMULATED" if store.read_json("data.json")["simulated"] else ""
-    seconds = store.read_json("env.json")["seconds"]
-    spent = ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
     return "\n".join(
         [
             f"\nNetworks as validation ranks them{simulated}:",
             board.to_string(index=False),
-            f"{len(store.read_csv('runs.csv'))} runs; {spent}",
-            f"report: {store.path / 'report.html'}",
+            *closing(store),
         ]
     )
 

@@ -139,11 +139,7 @@ def summary(store: Store) -> str:
         for r in worst.itertuples():
             text = interval_text(r.value, r.low, r.high)
             parts.append(f"served worst under {scheme}: {r.group}, {text}")
-    seconds = store.read_json("env.json")["seconds"]
-    spent = ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
-    parts.append(f"{len(store.read_csv('runs.csv'))} runs; {spent}")
-    parts.append(f"report: {store.path / 'report.html'}")
-    return "\n".join(parts)
+    return "\n".join([*parts, *page_parts.closing(store)])
 
 
 if __name__ == "__main__":

@@ -61,6 +61,7 @@ from experiments import (
     ef_truth,
 )
 from experiments.launch import launch
+from experiments.page_parts import closing
 
 REMEDIES = (
     "erm",
@@ -204,11 +205,7 @@ def summary(store: Store) -> str:
         f"  {r.remedy}: {interval_text(r.value, r.low, r.high)}"
         for r in view(remedies, metric="auroc", what="change").itertuples()
     ]
-    seconds = store.read_json("env.json")["seconds"]
-    spent = ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
-    lines.append(f"{len(store.read_csv('runs.csv'))} runs by group; {spent}")
-    lines.append(f"report: {store.path / 'report.html'}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *closing(store)])
 
 
 if __name__ == "__main__":

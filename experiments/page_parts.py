@@ -7,6 +7,7 @@ from equity_jax.audit import NOT_ESTIMABLE
 from equity_jax.audit.pages import figures
 from equity_jax.audit.pages.page import Figure, interval_text
 from equity_jax.run import Result
+from equity_jax.store import Store
 
 TITLES = {
     "deviance": "Mean deviance (-2 log-likelihood a cell)",
@@ -58,3 +59,11 @@ def short(scheme: str) -> str:
         ('full', 'mixture')
     """
     return scheme.replace("transfer('", "").replace("')", "")
+
+
+def closing(store: Store) -> list[str]:
+    """The last lines of what a study prints: how many runs, how long, where to look."""
+    seconds = store.read_json("env.json")["seconds"]
+    spent = ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
+    runs = f"{len(store.read_csv('runs.csv'))} runs; {spent}"
+    return [runs, f"report: {store.path / 'report.html'}"]
