@@ -26,7 +26,6 @@ HEAD, NETWORK, AGAIN = (
 EMBEDDING = "embedding the images, once"
 FIRST, UPDATE = "first", "update"
 GAIN = {"value": "gain", "low": "gain_low", "high": "gain_high"}  # paired's -> ours
-NO = interval_text(np.nan, np.nan, np.nan)
 ABSENT = (
     "Not compared: these embeddings came without their images. To compare, embed images"
     " that you have, `python -m scripts.embed --checkpoint=FILE --source=IMAGES"
@@ -107,11 +106,12 @@ def table(bench: Bench, rows: Rows, trials: list[Trial]) -> pd.DataFrame:
     scored = predictions(bench, rows.images, trials)
     found = measured(scored, classes, bench.config)["macro_auroc"]
     low, high = (np.clip(end, 0, 1) for end in inference.interval(found, level))
+    auroc = np.where(np.isfinite(low), found.value, np.nan)  # none without interval
     heads = {t.stage: i for i, t in enumerate(trials) if t.system == HEAD}
     lines = []
     for i, t in enumerate(trials):
         line = {"system": t.system, "stage": t.stage, "rows": t.rows, **took(t.spent)}
-        line |= {"auroc": found.value[i], "low": low[i], "high": high[i]}
+        line |= {"auroc": auroc[i], "low": low[i], "high": high[i]}
         if t.system != HEAD:
             gap = paired(found, [(i, heads[t.stage])], level)
             line |= {column: gap[name] for name, column in GAIN.items()}
@@ -149,6 +149,7 @@ def shown(made: pd.DataFrame, stage: str) -> pd.DataFrame:
     rows = made[made["stage"] == stage]
     auroc = [interval_text(*r) for r in rows[["auroc", "low", "high"]].to_numpy()]
     gain = [interval_text(*r) for r in rows[list(GAIN.values())].to_numpy()]
+    named = rows["system"].tolist()  # the embedding predicts nothing by itself
     return pd.DataFrame(
         {
             "": rows["system"].to_numpy(),
@@ -157,10 +158,16 @@ def shown(made: pd.DataFrame, stage: str) -> pd.DataFrame:
             "GFLOP": [f"{v:,.3g}" for v in rows["gflop"]],
             "MiB of a step": [f"{v:,.3g}" for v in rows["mbyte"]],
             "parameters trained": [f"{v:,.0f}" for v in rows["parameters"]],
-            "AUROC": ["" if text == NO else text for text in auroc],
-            "minus the head's": ["" if text == NO else text for text in gain],
+            "AUROC": _but(auroc, named, EMBEDDING),
+            "minus the head's": _but(gain, named, EMBEDDING, HEAD),
         }
     )
+
+
+def _but(texts: list[str], systems: list[str], *blank: str) -> list[str]:
+    """The texts, empty where the system is one of `blank`."""
+    both = zip(texts, systems, strict=True)
+    return ["" if system in blank else text for text, system in both]
 
 
 def verdict(made: pd.DataFrame) -> list[str]:

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from equity_jax.audit import NOT_ESTIMABLE
 from equity_jax.config import Config, Cost, Data
 from equity_jax.store import open_run
-from equity_jax.types import TEST, TRAIN, VALID, Dataset, InputError, Spec
+from equity_jax.types import LEFT_OUT, TEST, TRAIN, VALID, Dataset, InputError, Spec
 from experiments import ef_cost
 from experiments.ef_cost import AGAIN, EMBEDDING, FIRST, HEAD, NETWORK, UPDATE
 from experiments.ef_cost_data import from_files, later, prepare, refuse, without
@@ -99,6 +100,22 @@ def test_gains_are_differences_with_their_intervals(twin):
             assert r["gain_low"] < r["gain"] < r["gain_high"]
             assert r["low"] < r["auroc"] < r["high"]
     assert made.loc[made["system"] == HEAD, "gain"].isna().all()
+
+
+def test_no_auroc_without_its_interval(twin):
+    bench, rows, trials, _ = twin
+    few = np.flatnonzero(rows.images.split == TEST)[4:]  # four test images are left
+    split = rows.images.split.copy()
+    split[few] = LEFT_OUT
+    assert np.sum(split == TEST) == 4
+    trials = [t._replace(prob=t.prob[:4]) for t in trials]
+    fewer = rows._replace(images=rows.images._replace(split=split))
+    made = ef_cost.table(bench, fewer, trials)
+    assert made["auroc"].isna().all()
+    text = ef_cost.shown(made, FIRST)
+    blank = text[""] == EMBEDDING
+    assert (text.loc[~blank, "AUROC"] == NOT_ESTIMABLE).all()
+    assert (text.loc[blank, "AUROC"] == "").all()
 
 
 def test_again_gives_the_same_but_for_the_seconds(twin):
