@@ -17,6 +17,8 @@ from tqdm import tqdm
 
 from equity_jax.files import env
 
+PAUSE = 0.1  # seconds between two contenders
+
 
 class Contender(NamedTuple):
     """One way to do the work.
@@ -185,6 +187,7 @@ def _whole(one: Contender, replicates: int) -> Run:
 
 
 def _timed(run: Callable[[int], Any], replicates: int) -> tuple[Spent, Any]:
+    time.sleep(PAUSE)  # threads of the contender before spin on for a while
     wall, cpu = time.perf_counter(), time.process_time()
     answer = run(replicates)
     return Spent(time.perf_counter() - wall, time.process_time() - cpu), answer
