@@ -87,7 +87,7 @@ def test_files_say_what_memory_says(folder, twin):
     np.testing.assert_array_equal(found.y[order], twin.y[other])
     for name, values in twin.attributes.items():
         assert found.attributes[name][order].tolist() == values[other].tolist()
-    assert not found.spec.simulated and "truth" not in found.recipe
+    assert found.spec.simulated and "truth" not in found.recipe
     assert found.spec.left_out == twin.spec.left_out
     assert load(folder).spec.fingerprint == found.spec.fingerprint
     assert load(folder, label="Edema").spec.fingerprint != found.spec.fingerprint

@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from equity_jax.config import Cohort, Embeddings
+from equity_jax.config import Cohort, Data, Embeddings
 from equity_jax.data import cohort_files
 from equity_jax.data.cohort import cohort
 from equity_jax.data.embedding_files import read
+from equity_jax.data.embeddings import load
 from equity_jax.data.tfrecord import records
 from equity_jax.types import InputError
 from experiments.launch import exit_codes
-from scripts import simulate
+from scripts import prepare, simulate
 
 SMALL = Cohort(patients=30, images=100, features=16)
 
@@ -134,3 +135,20 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="cannot be written: No space left"):
         cohort_files.write(cohort(SMALL), tmp_path / "out", quiet=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_made_up_stays_simulated(tree, tmp_path, capsys):
+    """Read as files, or prepared from them: never taken for patients."""
+    argv = ["prepare", "--dataset=embeddings", f"--source={tree}", "--quiet"]
+    assert exit_codes(prepare.main, [*argv, f"--data_dir={tmp_path}"]) == 0
+    options = Embeddings(tables=str(tree), label="No Finding", views="all")
+    for source in (tree, tmp_path):
+        data = Data(name="embeddings", source=str(source), embeddings=options)
+        spec = load(data).spec
+        assert spec.simulated and any("SIMULATED" in note for note in spec.notes)
+    (tree / "LICENSE.txt").rename(tmp_path / "gone")
+    try:
+        data.source = str(tree)
+        assert not load(data).spec.simulated
+    finally:
+        (tmp_path / "gone").rename(tree / "LICENSE.txt")

@@ -26,7 +26,7 @@ from equity_jax.data.embedded import (
     Problem,
     collect,
 )
-from equity_jax.data.embedding_places import Place, find, unlisted
+from equity_jax.data.embedding_places import Place, find, remarks
 from equity_jax.data.embedding_units import Reader, bear
 from equity_jax.types import InputError
 
@@ -57,7 +57,7 @@ def read(source: str, options: Embeddings, *, quiet: bool = True) -> Embedded:
     blocks = _blocks(place, options, problems, quiet)
     size = sum(max(0, file.size) for file in place.files)
     made = collect(blocks, problems, source, place.fingerprint, kind, size)
-    return made._replace(notes=(*made.notes, *unlisted(place)))
+    return made._replace(notes=(*made.notes, *remarks(place)))
 
 
 def precision(options: Embeddings) -> np.dtype:

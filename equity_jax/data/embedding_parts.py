@@ -14,7 +14,7 @@ from equity_jax.config import Embeddings
 from equity_jax.data.cxr_source import INFO, csv
 from equity_jax.data.embedded import PREPARED, Problem, distinct, frame, summary
 from equity_jax.data.embedding_files import precision
-from equity_jax.data.embedding_places import Listed, Place, find, unlisted
+from equity_jax.data.embedding_places import Listed, Place, find, remarks
 from equity_jax.data.embedding_units import Reader, bear
 from equity_jax.files import TEMPORARY, write_csv
 from equity_jax.types import InputError
@@ -166,6 +166,6 @@ def _write(
         "width": int(numbers(0).size),
         "fingerprint": place.fingerprint,
         "left_out": left_out,
-        "notes": [*notes, *unlisted(place)],
+        "notes": [*notes, *remarks(place)],
     }
     write(blocks(), rows[keep], about, target, quiet)

@@ -17,7 +17,8 @@ from equity_jax.config import Embeddings
 from equity_jax.data.embedding_records import name_of
 from equity_jax.types import InputError
 
-SUMS = "SHA256SUMS.txt"
+SUMS, LICENSE = "SHA256SUMS.txt", "LICENSE.txt"
+MADE_UP = "SIMULATED"  # how the license of a simulated twin begins
 CHUNK = 2048  # small files of a unit: what is read again after a kill
 WHOLE = 64 << 20  # bytes of a unit; a larger file is one of its own, and streamed
 ABSENT = -1
@@ -105,7 +106,7 @@ def find(source: str, options: Embeddings) -> Place:
     with readable(source):
         system, root = fsspec.core.url_to_fs(source)
         there = _there(system, root)
-        text = _text(system, root) if SUMS in there else ""
+        text = _text(system, root, SUMS) if SUMS in there else ""
     if not there:
         raise InputError(f"{source} does not exist, or holds no file")
     sums = _sums(text, f"{source}/{SUMS}")
@@ -121,11 +122,17 @@ def find(source: str, options: Embeddings) -> Place:
     return Place(source, system, root, layout, tuple(files), digest, unlisted)
 
 
-def unlisted(place: Place) -> tuple[str, ...]:
-    """A sentence if there is more than SHA256SUMS.txt names."""
-    if not place.unlisted:
-        return ()
-    return (f"{place.unlisted:,} files are not in {SUMS} and not read.",)
+def remarks(place: Place) -> tuple[str, ...]:
+    """Sentences about what lies beside the embeddings: files that SHA256SUMS.txt does
+    not name, and a license that calls them SIMULATED.
+    """
+    said = []
+    if place.unlisted:
+        said.append(f"{place.unlisted:,} files are not in {SUMS} and not read.")
+    there = place.system.exists(posixpath.join(place.root, LICENSE))
+    if there and _text(place.system, place.root, LICENSE).startswith(MADE_UP):
+        said.append(f"{MADE_UP} embeddings, as their {LICENSE} says.")
+    return tuple(said)
 
 
 @contextlib.contextmanager
@@ -176,8 +183,8 @@ def _there(system: Any, root: str) -> dict[str, int]:
     return {path[start:]: int(facts["size"]) for path, facts in found.items()}
 
 
-def _text(system: Any, root: str) -> str:
-    return system.cat_file(posixpath.join(root, SUMS)).decode("utf-8", "replace")
+def _text(system: Any, root: str, name: str) -> str:
+    return system.cat_file(posixpath.join(root, name)).decode("utf-8", "replace")
 
 
 def _sums(text: str, where: str) -> dict[str, str]:

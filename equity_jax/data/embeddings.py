@@ -20,6 +20,7 @@ from equity_jax.data.cohort import cohort
 from equity_jax.data.embedded import Embedded
 from equity_jax.data.embedding_files import precision, read
 from equity_jax.data.embedding_people import People
+from equity_jax.data.embedding_places import MADE_UP
 from equity_jax.data.embedding_table import join_table, place
 from equity_jax.data.mimic_join import Joined, join
 from equity_jax.data.mimic_tables import find, read_tables
@@ -172,6 +173,7 @@ def _spec(
     found: Found, config: Data, recipe: Mapping[str, Any] | None, people: People
 ) -> Spec:
     joined = found.joined
+    said = any(note.startswith(MADE_UP) for note in found.embedded.notes)
     rows = pd.util.hash_pandas_object(joined.frame.astype(str), index=False).to_numpy()
     digest = hashlib.sha256(found.embedded.fingerprint.encode() + rows.tobytes())
     return Spec(
@@ -184,7 +186,7 @@ def _spec(
         groups=people.groups,
         reference=people.reference,
         unit="patient",
-        simulated=not config.source or bool(recipe and recipe["simulated"]),
+        simulated=said or not config.source or bool(recipe and recipe["simulated"]),
         fingerprint=digest.hexdigest()[:16],
         left_out={} if recipe else embedding_notes.left_out(found, people.group),
     )
