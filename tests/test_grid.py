@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from shapes import trim
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from toy import toy
@@ -12,7 +13,6 @@ from equity_jax.config import Config, Heads, Train
 from equity_jax.grid import grid
 from equity_jax.methods import METHODS, switch
 from equity_jax.models import MODELS
-from equity_jax.models.shaped import trim
 from equity_jax.schemes import SCHEMES
 from equity_jax.tasks import TASKS
 from equity_jax.train import Journal, Run, fit

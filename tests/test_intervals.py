@@ -85,3 +85,8 @@ def test_correlation_leaves_out_undefined_replicates():
     assert found[0] == pytest.approx(np.corrcoef(x[0, 30:], y[0, 30:])[0, 1])
     assert found[1] == pytest.approx(np.corrcoef(x[1], y[1])[0, 1])
     assert intervals.correlation(np.ones((1, 5)), y[:1, :5])[0] == 0
+
+
+def test_a_ratio_that_nothing_is_known_of_reaches_from_0_to_infinity():
+    low, high = intervals.log(np.array([1e-3, 2.0]), np.array([10.0, 0.0]), 1.96)
+    assert low.tolist() == [0.0, 2.0] and high.tolist() == [np.inf, 2.0]

@@ -4,12 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from shapes import trim
 from toy import toy
 
 from equity_jax.config import Train
 from equity_jax.methods import METHODS, switch
 from equity_jax.models import MODELS
-from equity_jax.models.shaped import shaped, trim
+from equity_jax.models.shaped import shaped
 from equity_jax.schemes import SCHEMES
 from equity_jax.tasks import TASKS
 from equity_jax.train import Run, fit

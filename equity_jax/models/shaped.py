@@ -92,24 +92,6 @@ def shaped(outputs: int, constants: int, shapes: Sequence[str]) -> Model:
     return whole._replace(at=at)
 
 
-def trim(params: PyTree, shape: str) -> PyTree:
-    """The parameters of the plain mlp of that shape.
-
-    Example:
-        >>> trim(params, "mlp(8)")["layer0"]["kernel"].shape
-        (3, 8)
-    """
-    widths, made = SHAPES.get(shape).widths, {}
-    inputs = params["layer0"]["kernel"].shape[0]
-    for i, width in enumerate(widths):
-        layer = params[f"layer{i}"]
-        kernel, bias = layer["kernel"][:inputs, :width], layer["bias"][:width]
-        made[f"layer{i}"], inputs = {"kernel": kernel, "bias": bias}, width
-    dense = params["head"]["dense"]
-    dense = {**dense, "kernel": dense["kernel"][:inputs]}
-    return {**made, "head": {**params["head"], "dense": dense}}
-
-
 def _padded(tree: PyTree, larger: PyTree) -> PyTree:
     """Leaves in the first corner of the larger ones' shapes, zeros elsewhere."""
 

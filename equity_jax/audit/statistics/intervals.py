@@ -57,8 +57,12 @@ def logit(
 def log(
     value: np.ndarray, se: np.ndarray, t: np.ndarray | float
 ) -> tuple[np.ndarray, np.ndarray]:
-    r"""(low, high), float[...]: $v \exp(\pm t\,se/v)$, for v > 0."""
-    half = np.exp(t * se / value)
+    r"""(low, high), float[...]: $v \exp(\pm t\,se/v)$, for v > 0.
+
+    Where the standard error says nothing, the ends are 0 and infinity.
+    """
+    with np.errstate(over="ignore"):
+        half = np.exp(t * se / value)
     return value / half, value * half
 
 
