@@ -13,9 +13,9 @@ independent and transfer are compared as in Gao & Cui 2020.
 Expected, CDC's months of 2020-2021, --config.train.seeds=20 (13,080 runs, about 9
 minutes on 2 cores, 40 seconds of it compilation), difference of mean deviance on the
 last six months, below 0 better: transfer (validation chose last_blocks) minus mixture
-+0.20 [0.12, 0.28] for White, the source, which is harmed by giving up the others' rows;
++0.20 [0.12, 0.27] for White, the source, which is harmed by giving up the others' rows;
 for every other group the interval contains 0. Transfer minus independent: Asian -0.16
-[-0.26, -0.07], Hispanic -0.10 [-0.17, -0.02], More than one race -0.6 [-1.2, -0.1].
+[-0.25, -0.06], Hispanic -0.10 [-0.17, -0.02], More than one race -0.6 [-1.1, -0.1].
 """
 
 import dataclasses
