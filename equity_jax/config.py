@@ -10,10 +10,21 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from equity_jax.config_data import Cohort, Data, Embeddings, Images, Phantom, Twin
+from equity_jax.config_data import (
+    Cohort,
+    Data,
+    Embeddings,
+    Images,
+    Mimic,
+    Phantom,
+    Records,
+    Twin,
+    Ward,
+)
 
 __all__ = ["Arms", "Audit", "Cohort", "Config", "Cost", "Data", "Embeddings", "Heads"]
-__all__ += ["Images", "Model", "Phantom", "Train", "Twin"]
+__all__ += ["Images", "Mimic", "Model", "Phantom", "Reader", "Records", "Removal"]
+__all__ += ["Train", "Twin", "Ward"]
 __all__ += ["digest", "from_dict", "to_dict"]
 
 
@@ -78,6 +89,37 @@ class Cost:
 
 
 @dataclass
+class Reader:
+    """A network that learns the attribute from the images: how much can be read at all.
+
+    The settings of the study that this one follows.
+    """
+
+    model: str = ""  # empty: the disease network's own
+    batch: int = 32
+    epochs: float = 10.0
+    lr: float = 1e-3
+
+
+@dataclass
+class Removal:
+    """How the attribute is taken out of the frozen features, and how strongly."""
+
+    methods: tuple[str, ...] = (
+        *("dann", "cdann", "laftr('odds')", "laftr('parity')"),
+        *("mmd", "coral", "mindiff", "group_dro", "oversample('group')"),
+    )
+    strengths: tuple[float, ...] = (0.3, 1.0, 3.0, 10.0)  # of those that have one
+    closed: tuple[str, ...] = ("leace", "inlp", "dfr", "equalized_odds")
+    model: str = "mlp(128)"  # the encoder that is trained on the frozen features
+    adversary: int = 64  # hidden units
+    steps: int = 600
+    batch: int = 128  # distances between all its rows: twice is four times the work
+    lr: float = 1e-3
+    images: tuple[str, ...] = ()  # methods that also tune the network's last blocks
+
+
+@dataclass
 class Train:
     """The sweep: seeds × methods × schemes × groups × learning rates."""
 
@@ -119,6 +161,8 @@ class Config:
     arms: Arms = field(default_factory=Arms)
     heads: Heads = field(default_factory=Heads)
     cost: Cost = field(default_factory=Cost)
+    reader: Reader = field(default_factory=Reader)
+    removal: Removal = field(default_factory=Removal)
     audit: Audit = field(default_factory=Audit)
 
 

@@ -37,16 +37,19 @@ class Phantom:
 
 @dataclass
 class Images:
-    """How X-rays are read (data.name "cxr")."""
+    """How X-rays are read (data.name "cxr" or "mimic_cxr")."""
 
     size: int = 224  # pixels of a side, after resizing
-    layout: str = "auto"  # "folders", "table", "nih", "chexpert", "dicom", "prepared"
+    layout: str = "auto"  # "folders", "table", "nih", "chexpert", "mimic", "records",
+    # "dicom", "prepared"
     classes: str = ""  # "COVID=COVID,Lung_Opacity=": folder or finding = class; an
     # empty class leaves it out; empty: the layout's own map
     labels: str = ""  # multi-label tables: which findings, with commas; empty: all
     uncertain: str = "u-zeros"  # CheXpert's -1: "u-zeros", "u-ones", "u-ignore"
-    views: str = "all"  # "frontal" leaves laterals out
-    equalize: str = ""  # "", "global", "clahe"
+    blank: str = "zeros"  # a finding not mentioned: "zeros" (absent), "ignore"
+    views: str = "all"  # "frontal" leaves out laterals, and of MIMIC unknown views
+    equalize: str = ""  # "", "global", "clahe"; "borders", "borders+global",
+    # "borders+clahe": burnt-in borders are cut off first
     quarantine: float = 0.05  # share of unreadable files at which reading stops
     alike: int = 4  # bits of 64 in which look-alikes may differ; -1: do not look
     memory: float = 4.0  # GiB of pixels that are kept in memory; more is streamed
@@ -93,6 +96,58 @@ class Cohort:
 
 
 @dataclass
+class Mimic:
+    """How MIMIC-CXR-JPG and MIMIC-IV meet (data.name "mimic_cxr")."""
+
+    tables: str = ""  # folder of the tables that are not below the source
+    labeler: str = "chexpert"  # or "negbio"
+    split: str = "official"  # or "patient": drawn by patient, data.valid and data.test
+    race: str = "coarse"  # or "detailed"
+    races: str = ""  # CSV detailed,coarse that replaces the table of the package
+    conflicts: str = "most_frequent"  # race records that differ: "first", "exclude"
+    keep: str = "Asian,Black,Hispanic,White"  # races that are groups; others stay, as
+    # "not recorded"; empty: all
+
+
+@dataclass
+class Records:
+    """What features of TFRecord files of X-rays are called (layout "records").
+
+    An empty name: the feature is not there.
+    """
+
+    image: str = "image/encoded"  # JPEG, PNG, or raw pixels (then height and width)
+    height: str = "image/height"
+    width: str = "image/width"
+    id: str = "image/id"
+    patient: str = "patient"
+    labels: str = ""  # names of the 0/1 features that are findings, with commas; empty:
+    # those of the 14 findings that are there
+    sex: str = "sex"
+    age: str = "age"
+    race: str = "race"
+    insurance: str = "insurance"
+    view: str = "view"
+    split: str = "split"
+
+
+@dataclass
+class Ward:
+    """The simulated twin of MIMIC-CXR-JPG (data.name "mimic_cxr", no source)."""
+
+    seed: int = 0
+    patients: int = 1500
+    size: int = 64  # pixels of a side
+    finding: float = 0.8  # contrast of the planted findings, 1 = as bright as a rib
+    race: float = 1.6  # planted: how far the groups' faint signs lie apart, SD
+    sign: float = 0.02  # brightness of one SD of that sign, of 0..1
+    gap: float = 0.5  # planted: log odds of a finding, Black above White; half of it
+    # Hispanic above, and Asian below
+    missed: float = 0.1  # ill studies of the smaller groups labelled "No Finding"
+    conflicts: float = 0.05  # patients with race records that differ
+
+
+@dataclass
 class Data:
     """Which rows, and what is asked of them."""
 
@@ -119,3 +174,6 @@ class Data:
     phantom: Phantom = field(default_factory=Phantom)
     embeddings: Embeddings = field(default_factory=Embeddings)
     cohort: Cohort = field(default_factory=Cohort)
+    mimic: Mimic = field(default_factory=Mimic)
+    records: Records = field(default_factory=Records)
+    ward: Ward = field(default_factory=Ward)

@@ -35,11 +35,15 @@ class Method(NamedTuple):
             chosen once per seed. The last slots are "class undecided", "not recorded".
     init:   Counts -> aux, what the method remembers (arrays)
     loss:   (aux, task, output, batch, strength) -> (scalar, aux)
+    learn:  (key, F, Counts) -> what it learns beside the model from features of width
+            F. It stands in aux["learned"], and the loss itself moves it on; None:
+            nothing
     """
 
     sample: Callable[..., Any]
     init: Callable[..., PyTree]
     loss: Callable[..., tuple[Array, PyTree]]
+    learn: Callable[..., PyTree] | None = None
 
 
 class Stage(NamedTuple):

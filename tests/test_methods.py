@@ -6,12 +6,12 @@ import numpy as np
 import optax
 import pytest
 
-from equity_jax.methods import METHODS, switch
+from equity_jax.methods import METHODS, begin, switch
 from equity_jax.methods.base import lookup, reduce
 from equity_jax.nouns import Task
 from equity_jax.types import Batch, Counts, InputError, Output
 
-GROUPS = 3
+GROUPS, KEY = 3, jax.random.key(0)
 BINARY = Task(
     "binary",
     1,
@@ -47,8 +47,8 @@ def total(batch: Batch) -> Counts:
 
 def value(name, batch, logits, aux=None):
     method = METHODS.get(name)
-    aux = method.init(total(batch)) if aux is None else aux
-    out = Output(jnp.asarray(logits), jnp.zeros((len(logits), 1)))
+    aux = begin(method, KEY, 1, total(batch)) if aux is None else aux
+    out = Output(jnp.asarray(logits), jnp.asarray(logits))
     return method.loss(aux, BINARY, out, batch, jnp.float32(1.0))
 
 
@@ -224,8 +224,19 @@ def test_resampling_refuses_several_labels_and_unknown_cells():
     two = counts(np.ones((2, 3, 3)))
     with pytest.raises(InputError, match="one label, the task has 2"):
         METHODS.get("oversample").sample(two)
+    with pytest.raises(InputError, match="one label, the task has 2"):
+        METHODS.get("undersample('class')").sample(two)
     with pytest.raises(InputError, match="expected 'class', 'group' or 'both'"):
         METHODS.get("oversample('race')").sample(counts(np.ones((1, 3, 3))))
+
+
+def test_groups_are_resampled_whatever_the_number_of_labels():
+    table = np.zeros((2, 3, 3))
+    table[0, :, 0], table[0, :, 1] = (50, 30, 10), (5, 4, 1)
+    table[1, :, 0], table[1, :, 1] = (80, 10, 0), (9, 1, 0)  # the same rows
+    for name, rates in (("oversample", (1, 9)), ("undersample", (1 / 9, 1))):
+        found = METHODS.get(f"{name}('group')").sample(counts(table))
+        np.testing.assert_allclose(found, [[*rates, 1]] * 3)
 
 
 def test_unrecorded_rows_use_the_last_slot():
@@ -244,22 +255,23 @@ def test_reduce_sums_or_averages_labels(batch):
 def test_switch_equals_each_method_alone(batch, logits):
     names = list(METHODS)
     unified = switch(*(METHODS.get(n) for n in names))
-    out = Output(jnp.asarray(logits), jnp.zeros((40, 1)))
-    stacked = [m.init(total(batch)) for m in unified]
+    out = Output(jnp.asarray(logits), jnp.asarray(logits))
+    stacked = [begin(m, KEY, 1, total(batch)) for m in unified]
     aux = jax.tree.map(lambda *a: jnp.stack(a), *stacked)
     loss = jax.vmap(lambda a: unified[0].loss(a, BINARY, out, batch, jnp.float32(1)))
-    together = np.asarray(loss(aux)[0])
+    together = np.asarray(jax.jit(loss)(aux)[0])
     for name, found in zip(names, together, strict=True):
-        assert found == pytest.approx(float(value(name, batch, logits)[0]), rel=1e-6)
+        alone = float(value(name, batch, logits)[0])
+        assert found == pytest.approx(alone, rel=1e-6, abs=1e-6), name
 
 
 def test_adding_a_method_never_changes_another(batch, logits):
     few = switch(METHODS.get("erm"), METHODS.get("focal"))
-    many = switch(*(METHODS.get(n) for n in ("erm", "focal", "group_dro")))
+    many = switch(*(METHODS.get(n) for n in ("erm", "focal", "group_dro", "cdann")))
     out = Output(jnp.asarray(logits), jnp.zeros((40, 1)))
 
     def grad(methods):
-        aux = methods[1].init(total(batch))
+        aux = begin(methods[1], KEY, 1, total(batch))
         one = jnp.float32(1.0)
         return jax.grad(
             lambda z: methods[1].loss(aux, BINARY, out._replace(logits=z), batch, one)[

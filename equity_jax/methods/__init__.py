@@ -1,6 +1,8 @@
 """Method shelf: how rows and errors are weighed. One factory and one line each."""
 
-from equity_jax.methods.base import erm, switch
+from equity_jax.methods.adversary import cdann, dann, laftr
+from equity_jax.methods.base import begin, erm, switch
+from equity_jax.methods.invariance import coral, mindiff, mmd
 from equity_jax.methods.margin import focal, hinge
 from equity_jax.methods.resample import oversample, undersample
 from equity_jax.methods.reweight import (
@@ -23,7 +25,13 @@ METHODS = Registry(
         "focal": focal,
         "hinge": hinge,
         "group_dro": group_dro,
+        "dann": dann,
+        "cdann": cdann,
+        "laftr": laftr,
+        "mmd": mmd,
+        "coral": coral,
+        "mindiff": mindiff,
     },
 )
 
-__all__ = ["METHODS", "switch", *METHODS]
+__all__ = ["METHODS", "begin", "switch", *METHODS]

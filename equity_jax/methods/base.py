@@ -4,7 +4,11 @@ A method is given `Counts` of the training rows that it will see, and never look
 validation or test rows.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import jax.numpy as jnp
+from jax import lax, tree
 
 from equity_jax.nouns import Method, Task
 from equity_jax.types import Array, Batch, Counts, Output, PyTree
@@ -55,36 +59,38 @@ def erm() -> Method:
     return Method(lambda counts: None, lambda c: {"table": ones(c)}, weighted_loss)
 
 
+def begin(method: Method, key: Array, width: int, counts: Counts) -> PyTree:
+    """The aux of a run's first step; width: of the model's features.
+
+    Example:
+        >>> sorted(begin(dann(), jax.random.key(0), 64, counts))
+        ['cells', 'learned', 'strength']
+    """
+    aux = method.init(counts)
+    if method.learn is None:
+        return aux
+    return {**aux, "learned": method.learn(key, width, counts)}
+
+
 def switch(*methods: Method) -> tuple[Method, ...]:
     """The same methods with one loss and one shape of aux, so that they vmap together.
 
     The choice becomes a number inside aux; `lax.switch` picks among the *distinct*
-    losses (all weighting methods share one), which keeps gradients finite where
-    `where` over branches would not. Draw rates are untouched.
+    losses (all weighting methods share one, and so do all strengths of a method), which
+    keeps gradients finite where `where` over branches would not. Draw rates are
+    untouched.
 
     Example:
         >>> a, b = switch(erm(), focal(2.0))
         >>> a.loss is b.loss
         True
     """
-    from jax import lax, tree
+    kinds = [(m.loss, m.learn) for m in methods]
+    distinct = list(dict.fromkeys(kinds))
+    firsts = [methods[kinds.index(kind)] for kind in distinct]
+    loss, adversarial = _pick(firsts), any(m.learn for m in methods)
 
-    losses = list(dict.fromkeys(m.loss for m in methods))
-    firsts = [next(m for m in methods if m.loss is loss) for loss in losses]
-
-    def loss(aux, task, output, batch, strength):
-        def branch(i):
-            def call(slots):
-                value, new = losses[i](slots[i], task, output, batch, strength)
-                return value, (*slots[:i], new, *slots[i + 1 :])
-
-            return call
-
-        branches = [branch(i) for i in range(len(losses))]
-        value, slots = lax.switch(aux["choice"], branches, aux["slots"])
-        return value, {"choice": aux["choice"], "slots": slots}
-
-    def init_of(method: Method, choice: int):
+    def init_of(method: Method, choice: int) -> Any:
         def init(counts: Counts) -> PyTree:
             slots = [tree.map(jnp.zeros_like, m.init(counts)) for m in firsts]
             slots[choice] = method.init(counts)
@@ -92,8 +98,43 @@ def switch(*methods: Method) -> tuple[Method, ...]:
 
         return init
 
-    choices = [losses.index(m.loss) for m in methods]
+    def learn_of(method: Method, choice: int) -> Any:
+        def learn(key: Array, width: int, counts: Counts) -> PyTree:
+            all_ = [m.learn and m.learn(key, width, counts) for m in firsts]
+            idle = [tree.map(jnp.zeros_like, one) for one in all_]
+            return tuple(_put(idle, choice, all_[choice]))
+
+        return learn if adversarial else None
+
     return tuple(
-        Method(m.sample, init_of(m, c), loss)
-        for m, c in zip(methods, choices, strict=True)
+        Method(m.sample, init_of(m, c), loss, learn_of(m, c))
+        for m, c in zip(methods, map(distinct.index, kinds), strict=True)
     )
+
+
+def _pick(methods: Sequence[Method]) -> Any:
+    """The loss of the method whose number is in aux["choice"]."""
+
+    def branch(i: int, task: Task, output: Output, batch: Batch, strength: Array):
+        def call(slots: PyTree, learned: PyTree) -> tuple[Array, PyTree, PyTree]:
+            mine = slots[i] | ({"learned": learned[i]} if learned[i] else {})
+            value, new = methods[i].loss(mine, task, output, batch, strength)
+            slot = {name: new[name] for name in slots[i]}
+            return value, _put(slots, i, slot), _put(learned, i, new.get("learned"))
+
+        return call
+
+    def loss(aux, task, output, batch, strength):
+        given = task, output, batch, strength
+        branches = [branch(i, *given) for i in range(len(methods))]
+        learned = aux.get("learned", (None,) * len(methods))
+        slots = aux["slots"]
+        value, slots, learned = lax.switch(aux["choice"], branches, slots, learned)
+        after = {"choice": aux["choice"], "slots": slots}
+        return value, after | ({"learned": learned} if "learned" in aux else {})
+
+    return loss
+
+
+def _put(items: Sequence[PyTree], at: int, item: PyTree) -> tuple[PyTree, ...]:
+    return (*items[:at], item, *items[at + 1 :])

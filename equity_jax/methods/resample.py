@@ -20,19 +20,21 @@ def balanced_rates(counts: Counts, by: str, down: bool) -> np.ndarray:
 
     Up: the largest cell keeps rate 1 and others are drawn more often; down: the
     smallest cell keeps all rows and others a share of theirs. Undecided classes and
-    unrecorded groups keep rate 1.
+    unrecorded groups keep rate 1. Of several labels a group has as many rows as are
+    observed on average over them.
     """
     if by not in AXES:
         raise InputError(f"resampling by {by!r}; expected 'class', 'group' or 'both'")
     rows = np.asarray(counts.table, np.float64)
-    if rows.shape[0] != 1:
+    if rows.shape[0] != 1 and by != "group":
         raise InputError(
-            f"resampling needs one label, the task has {rows.shape[0]}: the cells of"
-            " several labels overlap; use a weighted loss"
+            f"resampling by {by!r} needs one label, the task has {rows.shape[0]}: the"
+            " cells of several labels overlap; resample by 'group', or use a weighted"
+            " loss"
         )
     rates = np.ones(rows.shape[1:])
     known = CELLS[by]
-    cells = rows[0].sum(AXES[by], keepdims=True)[known]
+    cells = rows.mean(0).sum(AXES[by], keepdims=True)[known]
     if not cells.any():
         return rates
     goal = cells[cells > 0].min() if down else cells.max()

@@ -23,6 +23,7 @@ MODELS = Registry(
         "vgg19_bn": vgg19_bn,
         "resnet50": resnet50,
         "resnet101": resnet101,
+        "densenet": densenet,
         "densenet121": densenet121,
         "densenet201": densenet201,
     },

@@ -10,8 +10,9 @@ import numpy as np
 from equity_jax.config import Train
 from equity_jax.data.sampler import cumulative, pool, tabulate
 from equity_jax.keys import generator, key
+from equity_jax.methods import begin
 from equity_jax.nouns import Method, Model, Task
-from equity_jax.train.leaves import Weights, carry, cut, names, with_bias
+from equity_jax.train.leaves import Weights, carry, cut, names, width_of, with_bias
 from equity_jax.train.plan import Job, Plan
 from equity_jax.train.step import optimizer
 from equity_jax.train.stopping import Stopping
@@ -72,7 +73,7 @@ class Lanes:
             ("opt", jax.tree.structure(params), job.stage.objective),
             lambda: _no_moments(params),
         )
-        aux = self._once(("aux", job.method, job.rows), lambda: self._aux(job))
+        aux = self._aux(job, model)
         draws = key(job.seed, "draw", f"level {job.level}")
         state = State(np.int32(0), draws, params, stats, opt, aux)
         lane = self._lane(job, rates)._replace(still=still)
@@ -136,9 +137,18 @@ class Lanes:
         seen = np.asarray(self.rows.mask) * self.plan.rows[job.rows][:, None]
         return np.asarray(self.task.start(self.rows.y, seen), np.float32)
 
-    def _aux(self, job: Job) -> PyTree:
-        counts = self._counts(job)
-        return jax.tree.map(np.asarray, self.methods[job.method].init(counts))
+    def _aux(self, job: Job, model: Model) -> PyTree:
+        method, name = self.methods[job.method], job.stage.objective
+        about, width = ("aux", job.method, job.rows), 0
+        if method.learn is not None:  # the rest depends on the rows alone
+            about = (*about, job.seed, name)
+            width = self._once(("width", name), lambda: width_of(model, self.rows.x))
+
+        def made() -> PyTree:
+            aux = begin(method, key(job.seed, "learn"), width, self._counts(job))
+            return jax.tree.map(np.asarray, aux)
+
+        return self._once(about, made)
 
     def _counts(self, job: Job) -> Any:
         shape = (self.task.classes, self.groups)

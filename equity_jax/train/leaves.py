@@ -68,6 +68,17 @@ def shapes_of(model: Model, x: Array) -> Weights:
     return Weights(*jax.eval_shape(model.init, jax.random.key(0), row))
 
 
+def width_of(model: Model, x: Array) -> int:
+    """How many features the model makes of a row. x: as in `shapes_of`."""
+    row = jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype)
+
+    def made(key: Array, x: Array) -> Array:
+        params, stats = model.init(key, x)
+        return model.apply(params, stats, x, False, key)[0].features
+
+    return jax.eval_shape(made, jax.random.key(0), row).shape[1]
+
+
 def blank(model: Model, x: Any) -> Weights:
     """Zeros of those shapes, for a checkpoint to fill. x: as in `shapes_of`."""
     shapes = shapes_of(model, x)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from equity_jax.methods import begin
 from equity_jax.nouns import Method, Model, Task
 from equity_jax.schemes import csa_loss
 from equity_jax.types import Array, Batch, Counts, Hyper, Output, PyTree, State
@@ -29,15 +30,16 @@ def make_step(
 ) -> tuple[Callable[..., State], Callable[..., tuple[State, dict]]]:
     """`(init, step)`: what one run does; vmap it for many.
 
-    init(key, params, stats, counts) -> State. step(state, batch, hyper, other=None) ->
+    init(key, params, stats, counts, width) -> State (width: of the features, for what
+    a method learns beside the model). step(state, batch, hyper, other=None) ->
     (State, {"loss"}); `other` is a batch of the reference group, used where align > 0:
     (1 - align) task loss on both + align CCSA (Motiian et al. 2017). The update is
     p - lr * leaf_rate * (adam + weight_decay * p), decay on kernels only (Loshchilov &
     Hutter 2019); a leaf of rate 0 stays bit for bit and adds nothing to the clipping.
     """
 
-    def init(key: Array, params: PyTree, stats: PyTree, counts: Counts) -> State:
-        aux = method.init(counts)
+    def init(key: Array, params: PyTree, stats: PyTree, counts: Counts, width=0):
+        aux = begin(method, key, width, counts)
         return State(jnp.int32(0), key, params, stats, tx.init(params), aux)
 
     def objective(params: PyTree, state: State, batch: Batch, hyper: Hyper, other: Any):
