@@ -1,11 +1,13 @@
 """The nearest rows of a table to each query, exactly: one product, then a ranking.
 
-A chunk of queries meets all rows in one matrix product on the device; the nearest by
-that, and some more, are ranked again by distances that are computed directly, so that
-rounding of the product does not choose among neighbors that are alike.
+A block of rows goes to the device and meets a chunk of queries in one matrix product,
+of which only the best are kept, so that beside the two tables little memory is needed.
+The nearest by that, and some more, are ranked again by distances that are computed
+directly, so that rounding of the product does not choose among neighbors that are
+alike.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -19,7 +21,8 @@ from equity_jax.types import Array, InputError
 
 METRICS = ("euclidean", "cosine")
 MORE = 8  # candidates beyond k that are ranked again
-ENTRIES = 1 << 24  # of one chunk's table of queries against rows
+QUERIES, ROWS = 1024, 4096  # of one product
+GROUP = 16  # rows of which the best one is looked at first
 
 
 class Near(NamedTuple):
@@ -52,11 +55,9 @@ def nearest(x: Array, queries: Array, k: int, metric: str = "euclidean") -> Near
     x, queries = _checked(x, queries, k, (metric,))
     many, everyone = min(k + MORE, len(x)), np.ones((1, len(x)), bool)
     if metric == "cosine":
-        x, queries = _unit(x), _unit(queries)
-    made = [Near(np.zeros((0, k), np.float32), np.zeros((0, k), int))]
-    for part, found in _found(x, queries, many, everyone, (metric,)):
-        made.append(_ranked(x, part, found[0, 0], k, metric))
-    return Near(*(np.concatenate(each) for each in zip(*made, strict=True)))
+        queries = _unit(queries)
+    found = _found(x, queries, many, everyone, (metric,))[0, 0]
+    return _ranked(x, queries, found, k, metric)
 
 
 def among(
@@ -81,9 +82,7 @@ def among(
     x, queries = _checked(x, queries, k, metrics)
     if k > subsets.sum(axis=1).min():
         raise InputError(f"k={k}: a subset has {subsets.sum(axis=1).min()} rows")
-    parts = [found for _, found in _found(x, queries, k, subsets, metrics)]
-    none = np.zeros((len(metrics), len(subsets), 0, k), int)
-    return np.concatenate([none, *parts], axis=2)
+    return _found(x, queries, k, subsets, metrics)
 
 
 def shares(index: np.ndarray, labels: np.ndarray, classes: int, k: int) -> np.ndarray:
@@ -120,38 +119,86 @@ def _found(
     many: int,
     subsets: np.ndarray,
     metrics: Sequence[str],
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Chunks of queries, each with int[D, A, chunk, many], rows near to them."""
-    size = max(1, min(len(queries), ENTRIES // len(x)))
-    rows = jnp.asarray(x)
-    square = jnp.einsum("nf,nf->n", rows, rows, precision="highest")
-    keep = jnp.asarray(subsets)
-    for first in range(0, len(queries), size):
-        part = queries[first : first + size]
-        yield part, np.asarray(_near(rows, square, part, keep, many, tuple(metrics)))
+) -> np.ndarray:
+    """int[D, A, Q, many], rows near to each query."""
+    n, size = len(x), min(len(x), max(ROWS, many))
+    none = np.zeros((len(metrics), len(subsets), len(queries), many))
+    cuts = [slice(i, i + QUERIES) for i in range(0, len(queries), QUERIES)]
+    chunks = [jnp.asarray(queries[cut]) for cut in cuts]
+    held = [Near(none[:, :, c] - np.inf, none[:, :, c].astype(np.int32)) for c in cuts]
+    for start in range(0, n, size):
+        first = min(start, n - size)  # the last block overlaps
+        keep = subsets[:, first : first + size] & (
+            np.arange(first, first + size) >= start
+        )
+        block = jnp.asarray(x[first : first + size]), keep, first
+        held = [
+            _nearer(*block, chunk, best, tuple(metrics))
+            for chunk, best in zip(chunks, held, strict=True)
+        ]
+        jax.block_until_ready(held)  # blocks must not queue up in memory
+    return np.concatenate([none[:, :, :0].astype(int), *(b.index for b in held)], 2)
 
 
-@partial(jax.jit, static_argnums=(4, 5))
-def _near(
-    x: Array,
-    square: Array,
+@partial(jax.jit, static_argnums=5)
+def _nearer(
+    rows: Array,
+    keep: Array,
+    first: Array,
     queries: Array,
-    subsets: Array,
-    many: int,
+    held: Near,
     metrics: tuple[str, ...],
-) -> Array:
-    """The smallest |x|^2 - 2 q'x, or the largest q'x / |x|, of each subset."""
-    product = jnp.matmul(queries, x.T, precision="highest")
-    root = jnp.where(square > 0, square, 1.0) ** -0.5
-    scores = {"euclidean": 2 * product - square[None], "cosine": product * root[None]}
+) -> Near:
+    """The best so far, with those of one more block in each subset.
 
-    def best(score: Array) -> Array:
-        def one(keep: Array) -> Array:
-            return lax.top_k(jnp.where(keep[None], score, -jnp.inf), many)[1]
+    The distance is in reverse: 2 q'x - |x|^2, or q'x / |x|; index: int[D, A, Q, k].
+    """
+    product = jnp.matmul(queries, rows.T, precision="highest")
+    square = jnp.einsum("nf,nf->n", rows, rows, precision="highest")
+    lines = {
+        "euclidean": (jnp.full_like(square, 2), -square),
+        "cosine": _upright(square),
+    }
+    many = held.index.shape[-1]
 
-        return lax.map(one, subsets)
+    def best(metric: str) -> tuple[Array, Array]:
+        slope, shift = lines[metric]
 
-    return jnp.stack([best(scores[metric]) for metric in metrics])
+        def one(keep: Array) -> tuple[Array, Array]:
+            return _top(product, slope, jnp.where(keep, shift, -jnp.inf), many)
+
+        return lax.map(one, keep)
+
+    found = [best(metric) for metric in metrics]
+    score, index = (jnp.stack(each) for each in zip(*found, strict=True))
+    pairs = zip(held, (score, index + first), strict=True)
+    score, index = (jnp.concatenate(pair, -1) for pair in pairs)
+    score, at = lax.top_k(score, many)
+    return Near(score, jnp.take_along_axis(index, at, -1))
+
+
+def _upright(square: Array) -> tuple[Array, Array]:
+    """1 / |x| and 0; a row of zeros is at a right angle to all."""
+    return jnp.where(square > 0, square, 1.0) ** -0.5, 0 * square
+
+
+def _top(product: Array, slope: Array, shift: Array, many: int) -> tuple[Array, Array]:
+    """The largest of slope * product + shift, float[Q, many], and where.
+
+    product: float[Q, n]; slope, shift: float[n]. The largest lie in the groups that
+    have the largest maxima, of as many groups: the others are not looked at.
+    """
+    q, n = product.shape
+    groups = n // GROUP
+    score = product * slope[None] + shift[None]
+    if n % GROUP or groups < many:
+        return lax.top_k(score, min(many, n))
+    group = lax.top_k(score.reshape(q, GROUP, groups).max(1), many)[1]
+    rows = group[:, None] + groups * jnp.arange(GROUP)[None, :, None]
+    rows = rows.reshape(q, -1)
+    score = jnp.take_along_axis(product, rows, 1) * slope[rows] + shift[rows]
+    best, at = lax.top_k(score, many)
+    return best, jnp.take_along_axis(rows, at, 1)
 
 
 def _ranked(
@@ -161,13 +208,15 @@ def _ranked(
     found = np.sort(found, axis=1)  # of equal distances the first row comes first
     far = np.empty(found.shape, np.float32)
     for q, (query, rows) in enumerate(zip(queries, found, strict=True)):
+        near = x[rows]
         if metric == "cosine":
-            far[q] = np.maximum(1 - x[rows] @ query, 0)
+            far[q] = np.maximum(1 - _unit(near) @ query, 0)
         else:
-            far[q] = np.linalg.norm(x[rows] - query, axis=1)
+            near -= query
+            far[q] = np.einsum("nf,nf->n", near, near)
     order = np.argsort(far, axis=1, kind="stable")[:, :k]
-    best = (np.take_along_axis(a, order, axis=1) for a in (far, found))
-    return Near(*best)
+    far, found = (np.take_along_axis(a, order, axis=1) for a in (far, found))
+    return Near(far if metric == "cosine" else np.sqrt(far), found)
 
 
 def _unit(x: np.ndarray) -> np.ndarray:

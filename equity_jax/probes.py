@@ -1,8 +1,9 @@
 """Probes: can an attribute be read from an embedding that was made for something else?
 
 Methods of shared/methods.md 25: features standardized with the training rows; logistic
-regression (multinomial for three classes or more) with the penalty, or k nearest
-neighbors with the k and metric, that have the best likelihood on validation rows.
+regression (multinomial for three classes or more) and ridge regression with the
+penalty, k nearest neighbors with the k and metric, a perceptron with the penalty and
+the number of hidden units, that have the best likelihood on validation rows.
 
 A probe is a lower bound: another reader may read more. And *encoding an attribute is
 not using it*: that race can be read from an embedding says nothing on whether a head
@@ -11,33 +12,17 @@ on controls, which are in equity_jax.audit.encoding with the intervals.)
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
-from equity_jax import neighbors, solvers
-from equity_jax.glm_rows import table_of
-from equity_jax.types import TEST, TRAIN, VALID, Array, InputError
+from equity_jax import least_squares, neighbors, perceptrons, solvers
+from equity_jax.probe import Probe, chosen, held, ready, shares
+from equity_jax.types import TRAIN, VALID, Array
 
 L2S = tuple(10.0 ** np.arange(1, 6))
 KS = (5, 15, 45, 135)
-
-
-class Probe(NamedTuple):
-    """What one reader made of one target.
-
-    kind: "logistic" or "knn"; scores: float32[N, C], probabilities of validation and
-    test rows, NaN elsewhere; strength: the l2, or k, that was chosen; metric: of knn;
-    valid: mean log-likelihood of the validation rows; start: what saying the training
-    shares of the classes gives there.
-    """
-
-    kind: str
-    scores: np.ndarray
-    strength: float
-    metric: str
-    valid: float
-    start: float
+SHARPNESS = tuple(2.0 ** np.arange(6))  # of the probabilities of a ridge regression
+WIDTHS, DECAYS = (8, 32), (30.0, 100.0, 300.0)  # of a perceptron
 
 
 def logistic(
@@ -59,11 +44,10 @@ def logistic(
         >>> probe.scores[split == TEST].shape
         (3490, 5)
     """
-    x, split = _standardized(x, split), np.asarray(split)
-    targets = [_checked(target, split) for target in targets]
+    x, split, targets = ready(x, targets, split)
     counts = [int(target.max()) + 1 for target in targets]
-    train, rest = split == TRAIN, np.isin(split, (VALID, TEST))
-    learn, seen = x[train], x[rest]
+    train, seen = split == TRAIN, x[held(split)]
+    learn, tried = x[train], [(l2, "") for l2 in l2s]
     made: list[Probe] = [None] * len(targets)
     for classes in sorted(set(counts)):
         mine = [i for i, count in enumerate(counts) if count == classes]
@@ -76,9 +60,35 @@ def logistic(
         coef = fits.coef.reshape(len(mine), len(l2s), -1, x.shape[1])
         base = fits.intercept.reshape(len(mine), len(l2s), 1, -1)
         for i, theta, shift in zip(mine, coef, base, strict=True):
-            tried = [(l2, "") for l2 in l2s]
             logits = np.einsum("nf,lcf->lnc", seen, theta, optimize=True) + shift
-            made[i] = _best("logistic", targets[i], split, tried, _shares(logits))
+            found = shares(logits)
+            made[i] = chosen("logistic", targets[i], split, tried, found, theta)
+    return made
+
+
+def ridge(
+    x: Array, targets: Sequence[Array], split: Array, l2s: Sequence[float] = L2S
+) -> list[Probe]:
+    """One ridge regression on 0/1 of the classes a target, arguments as `logistic`.
+
+    The probabilities are those of the classes' shares in training, each times the
+    power of what the regression adds to it; how sharp they are is chosen with the l2.
+
+    Example: `ridge(x, [race], split)[0].coef.shape` is (4, 1024).
+    """
+    x, split, targets = ready(x, targets, split)
+    seen, made = x[held(split)], []
+    tried = [(l2, "") for l2 in l2s for _ in SHARPNESS]
+    for target in targets:
+        rows = np.flatnonzero((split == TRAIN) & (target >= 0))
+        m = least_squares.moments(x, np.eye(int(target.max()) + 1)[target], rows)
+        coef, base = least_squares.ridge(m, l2s)
+        found = np.einsum("nf,lfc->lnc", seen, coef, optimize=True) + base[:, None]
+        sharp = np.reshape(SHARPNESS, (1, -1, 1, 1)) * (found - m.y)[:, None]
+        share = np.maximum(m.y, 1 / m.n)
+        logits = (sharp + np.log(share)).reshape(-1, *found.shape[1:])
+        coef = np.repeat(coef.transpose(0, 2, 1), len(SHARPNESS), 0)
+        made.append(chosen("ridge", target, split, tried, shares(logits), coef))
     return made
 
 
@@ -97,14 +107,13 @@ def knn(
 
     Example: `knn(x, [race, shuffled], split)[0].strength` is the k chosen.
     """
-    x, split = _standardized(x, split), np.asarray(split)
-    targets = [_checked(target, split) for target in targets]
-    train, rest = split == TRAIN, np.isin(split, (VALID, TEST))
+    x, split, targets = ready(x, targets, split)
+    train, seen = split == TRAIN, x[held(split)]
     codes = np.stack(targets)[:, train]
     least = int((codes >= 0).sum(axis=1).min())
     ks = [k for k in ks if k <= least] or [least]
     sets, which = np.unique(codes >= 0, axis=0, return_inverse=True)
-    found = neighbors.among(x[train], x[rest], max(ks), sets, metrics)
+    found = neighbors.among(x[train], seen, max(ks), sets, metrics)
     tried = [(k, metric) for metric in metrics for k in ks]
     made = []
     for target, labels, mine in zip(targets, codes, which.reshape(-1), strict=True):
@@ -116,62 +125,54 @@ def knn(
             for index in found
             for k in ks
         ]
-        made.append(_best("knn", target, split, tried, np.stack(scores)))
+        made.append(chosen("knn", target, split, tried, np.stack(scores)))
     return made
 
 
-KINDS = {"logistic": logistic, "knn": knn}
+def mlp(
+    x: Array,
+    targets: Sequence[Array],
+    split: Array,
+    widths: Sequence[int] = WIDTHS,
+    decays: Sequence[float] = DECAYS,
+    seed: int = 0,
+) -> list[Probe]:
+    """One perceptron with a hidden layer a target, arguments as `logistic`.
+
+    All targets, widths and decays learn side by side (equity_jax.perceptrons).
+
+    widths: hidden units to choose from; decays: l2s to choose from; seed: of the first
+    weights and the batches.
+
+    Example: `mlp(x, [race], split)[0].metric` may be "32 units".
+    """
+    x, split, targets = ready(x, targets, split)
+    tried = [(decay, width) for width in widths for decay in decays]
+    y = np.repeat(np.stack(targets), len(tried), 0).astype(np.int32)
+    rows = (perceptrons.Rows(x[split == p], y[:, split == p]) for p in (TRAIN, VALID))
+    decay, width = (np.tile(each, len(targets)) for each in zip(*tried, strict=True))
+    logits = perceptrons.fit(*rows, x[held(split)], width, decay, seed)
+    logits = logits.reshape(len(targets), len(tried), *logits.shape[1:])
+    names = [(decay, f"{width} units") for decay, width in tried]
+    return [
+        chosen("mlp", target, split, names, shares(each[:, :, : target.max() + 1]))
+        for target, each in zip(targets, logits, strict=True)
+    ]
+
+
+KINDS = {"logistic": logistic, "ridge": ridge, "knn": knn, "mlp": mlp}
 """Name -> (x, targets, split) -> one Probe a target."""
 
 
-def _best(
-    kind: str,
-    target: np.ndarray,
-    split: np.ndarray,
-    tried: Sequence[tuple[float, str]],
-    scores: np.ndarray,
-) -> Probe:
-    """Of scores float[L, n, C] of validation and test rows, the likeliest."""
-    rest = np.isin(split, (VALID, TEST))
-    valid = (split[rest] == VALID) & (target[rest] >= 0)
-    y = target[rest][valid]
-    tiny = np.finfo(np.float32).tiny
-    told = np.take_along_axis(scores[:, valid], y[None, :, None], axis=2)
-    value = np.log(np.maximum(told, tiny)).mean(axis=(1, 2))
-    best = int(np.argmax(value))
-    learned = target[(split == TRAIN) & (target >= 0)]
-    prior = np.bincount(learned, minlength=scores.shape[2]) / len(learned)
-    start = float(np.log(np.maximum(prior[y], tiny)).mean())
-    every = np.full((len(split), scores.shape[2]), np.nan, np.float32)
-    every[rest] = scores[best]
-    strength, metric = tried[best]
-    return Probe(kind, every, float(strength), metric, float(value[best]), start)
+def strongest(
+    x: Array,
+    targets: Sequence[Array],
+    split: Array,
+    kinds: Sequence[str] = ("logistic", "knn", "mlp"),
+) -> list[Probe]:
+    """Of several kinds the one that is likeliest on validation rows, for each target.
 
-
-def _shares(logits: np.ndarray) -> np.ndarray:
-    """float[L, n, C]: probabilities; the one logit of two classes is their contrast."""
-    if logits.shape[2] == 1:
-        logits = np.concatenate([np.zeros_like(logits), logits], axis=2)
-    power = np.exp(logits - logits.max(axis=2, keepdims=True))
-    return power / power.sum(axis=2, keepdims=True)
-
-
-def _standardized(x: Array, split: Array) -> np.ndarray:
-    """float32[N, F] with mean 0 and spread 1 in the training rows."""
-    x, train = table_of(x, np.float32), np.asarray(split) == TRAIN
-    if len(x) != len(train) or not train.any():
-        raise InputError(f"x {x.shape}, split ({len(train)},): no training rows")
-    mean = x[train].mean(axis=0, dtype=np.float64).astype(np.float32)
-    spread = x[train].std(axis=0, dtype=np.float64).astype(np.float32)
-    return (x - mean) / np.where(spread > 0, spread, 1)
-
-
-def _checked(target: Array, split: np.ndarray) -> np.ndarray:
-    target = np.asarray(target).astype(int)
-    if target.shape != split.shape:
-        raise InputError(f"target has shape {target.shape}; expected {split.shape}")
-    for name, part in (("training", TRAIN), ("validation", VALID)):
-        used = target[(split == part) & (target >= 0)]
-        if len(np.unique(used)) < (2 if part == TRAIN else 1):
-            raise InputError(f"a probe has no {name} rows, or of one class only")
-    return target
+    Example: `strongest(erased, [race], split)[0].kind` may be "mlp".
+    """
+    made = [KINDS[kind](x, targets, split) for kind in kinds]
+    return [max(each, key=lambda p: p.valid) for each in zip(*made, strict=True)]

@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy.linalg import helmert
 from scipy.stats import norm
+from sklearn.metrics import roc_auc_score
 
 from equity_jax.audit import NOT_ESTIMABLE, OK
 from equity_jax.audit.controls import simple
 from equity_jax.audit.encoding import COLUMNS, MATCHED, SHUFFLED, told
+from equity_jax.probes import KINDS
 from equity_jax.types import TEST, TRAIN, VALID, InputError
 
 RNG = np.random.default_rng(0)
@@ -31,7 +34,8 @@ def row(table, attribute, kind, control="", name=""):
 
 def test_a_planted_direction_is_found_and_shuffled_labels_are_not():
     x = np.delete(X, 7, axis=1)  # the disease would tell more
-    table = told(x, {"sex": NAMES}, SPLIT, PATIENT, baselines=simple(x), replicates=200)
+    how = {"baselines": simple(x), "replicates": 200, "against": "logistic"}
+    table = told(x, {"sex": NAMES}, SPLIT, PATIENT, **how)
     assert tuple(table.columns) == COLUMNS
     found = row(table, "sex", "logistic", name="Male")
     assert found.low < PLANTED < found.high and found.status == OK
@@ -41,7 +45,11 @@ def test_a_planted_direction_is_found_and_shuffled_labels_are_not():
         lost = row(table, "sex", kind, SHUFFLED)
         assert lost.low < 0.5 < lost.high and lost.status == OK
         assert row(table, "sex", kind, "length of the embedding").auroc < 0.65
-    assert row(table, "sex", "knn").metric in ("euclidean", "cosine")
+    near = row(table, "sex", "knn", name="Male")
+    assert near.metric in ("euclidean", "cosine")
+    assert near.difference == pytest.approx(near.auroc - found.auroc)
+    assert near.difference_low < near.difference < near.difference_high
+    assert np.isnan(found.difference)
 
 
 def test_matching_takes_away_what_is_read_through_the_disease():
@@ -74,8 +82,47 @@ def test_what_cannot_be_estimated_says_so():
     assert row(table, "none", "logistic").status == NOT_ESTIMABLE
 
 
+def test_a_planted_attribute_is_read_as_well_as_the_truth_allows(capsys, monkeypatch):
+    """Four groups at the corners of a simplex, in 1024 features: of all that could be
+    read above 0.5, a probe reads four fifths; with shuffled labels nothing.
+    """
+    monkeypatch.setattr("equity_jax.perceptrons.STEPS", 200)
+    rng, apart, n, f = np.random.default_rng(1), 1.6, 2000, 1024
+    race = rng.integers(0, 4, n)
+    latent = rng.normal(size=(n, 33)) * np.r_[np.ones(3), 2 * 0.9 ** np.arange(30)]
+    places = helmert(4).T * apart / np.sqrt(2)
+    latent[:, :3] += places[race]
+    axes = np.linalg.qr(rng.normal(size=(f, 33)))[0].T
+    x = (latent @ axes + 0.1 * rng.normal(size=(n, f)) / np.sqrt(f)).astype(np.float32)
+    split = np.resize([TRAIN, TRAIN, VALID, TEST], n)
+    test = split == TEST
+    best = np.exp(latent[:, :3] @ places.T)  # the likelihoods, but for a factor
+    share = best / best.sum(1, keepdims=True)
+    bayes = np.mean([roc_auc_score(race[test] == c, share[test, c]) for c in range(4)])
+    names = np.array(["Asian", "Black", "Hispanic", "White"])[race]
+    how = {"kinds": tuple(KINDS), "replicates": 100, "against": "logistic"}
+    table = told(x, {"race": names}, split, np.arange(n), **how)
+    reached = {k: row(table, "race", k).auroc for k in KINDS}
+    with capsys.disabled():
+        print(f"\nBayes AUROC {bayes:.3f}; of the way from 0.5 to it, by")
+        for kind, auroc in reached.items():
+            lost = row(table, "race", kind, SHUFFLED)
+            print(
+                f"  {kind}: {auroc:.3f}, {(auroc - 0.5) / (bayes - 0.5):.2f};"
+                f" shuffled {lost.auroc:.3f} [{lost.low:.3f}, {lost.high:.3f}]"
+            )
+            assert lost.low < 0.5 < lost.high
+    assert max(reached.values()) > 0.5 + 0.8 * (bayes - 0.5)
+    near = row(table, "race", "knn")
+    assert near.difference_low < near.difference < near.difference_high
+
+
 def test_bad_input_is_refused():
-    with pytest.raises(InputError, match="probe 'svm'; known: logistic, knn"):
+    with pytest.raises(
+        InputError, match="probe 'svm'; known: logistic, ridge, knn, mlp"
+    ):
         told(X, {"sex": NAMES}, SPLIT, PATIENT, kinds=("svm",))
+    with pytest.raises(InputError, match="against='mlp'; known: logistic, knn"):
+        told(X, {"sex": NAMES}, SPLIT, PATIENT, against="mlp")
     with pytest.raises(InputError, match="sex has 3 rows; expected 1800"):
         told(X, {"sex": NAMES[:3]}, SPLIT, PATIENT)

@@ -12,12 +12,17 @@ X = RNG.normal(size=(400, 24)).astype(np.float32) + 3
 Q = RNG.normal(size=(70, 24)).astype(np.float32) + 3
 
 
+@pytest.mark.parametrize(
+    "rows", [96, 150, 1000]
+)  # blocks of groups; not of groups; one
 @pytest.mark.parametrize("metric", METRICS)
-def test_neighbors_are_those_of_scikit_learn(metric, monkeypatch):
-    monkeypatch.setattr("equity_jax.neighbors.ENTRIES", 400 * 16)  # several chunks
-    got = nearest(X, Q, 9, metric)
+def test_neighbors_are_those_of_scikit_learn(metric, rows, monkeypatch):
+    for name, size in {"QUERIES": 16, "ROWS": rows, "GROUP": 4}.items():
+        monkeypatch.setattr(f"equity_jax.neighbors.{name}", size)
+    x = X[: len(X) - rows % 7]  # of another shape each, so that each is traced anew
+    got = nearest(x, Q, 9, metric)
     peer = NearestNeighbors(n_neighbors=9, metric=metric, algorithm="brute")
-    distance, index = peer.fit(X.astype(float)).kneighbors(Q.astype(float))
+    distance, index = peer.fit(x.astype(float)).kneighbors(Q.astype(float))
     np.testing.assert_array_equal(got.index, index)
     np.testing.assert_allclose(got.distance, distance, rtol=1e-4, atol=1e-5)
 

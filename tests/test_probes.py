@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from equity_jax.probes import knn, logistic
+from equity_jax.probes import KINDS, knn, logistic, mlp, ridge, strongest
 from equity_jax.types import TEST, TRAIN, VALID, InputError
 
 RNG = np.random.default_rng(0)
@@ -62,9 +63,49 @@ def test_the_best_k_is_chosen_on_validation_and_large_ones_are_left_out():
     assert knn(X, [SEX], SPLIT, (5000,), ("cosine",))[0].strength == 300
 
 
+def test_ridge_probes_are_those_of_scikit_learn():
+    some = np.where(np.arange(N) % 3 > 0, KIND, -1)
+    x, strengths = standardized(), [1.0, 100.0]
+    for probe, target in zip(
+        ridge(X, [SEX, some], SPLIT, strengths), (SEX, some), strict=True
+    ):
+        learn = (SPLIT == TRAIN) & (target >= 0)
+        judge = (SPLIT == VALID) & (target >= 0)
+        flags = np.eye(target.max() + 1)[target]
+        share, made = flags[learn].mean(0), []
+        for l2 in strengths:
+            peer = Ridge(l2, tol=1e-10).fit(x[learn], flags[learn])
+            for sharp in 2.0 ** np.arange(6):
+                power = share * np.exp(sharp * (peer.predict(x) - share))
+                prob = power / power.sum(1, keepdims=True)
+                told = np.log(prob[judge, target[judge]]).mean()
+                made.append((told, l2, prob, peer.coef_))
+        told, l2, prob, coef = max(made, key=lambda one: one[0])
+        assert (probe.strength, probe.kind) == (l2, "ridge")
+        np.testing.assert_allclose(probe.scores[REST], prob[REST], atol=1e-4)
+        np.testing.assert_allclose(probe.coef, coef, atol=1e-4)
+        np.testing.assert_allclose(probe.valid, told, atol=1e-4)
+
+
+def test_a_perceptron_reads_what_no_straight_line_does():
+    """Whether two features have one sign; each lane is that of a fit of its own."""
+    crossed = (standardized()[:, 0] * standardized()[:, 1] > 0).astype(int)
+    x = X[:, :4]
+    bent, plain = mlp(x, [crossed, KIND], SPLIT, (16,), (0.1, 1.0))
+    line = logistic(x, [crossed], SPLIT)[0]
+    test = SPLIT == TEST
+    aurocs = [roc_auc_score(crossed[test], p.scores[test, 1]) for p in (bent, line)]
+    assert aurocs[0] > 0.9 and aurocs[1] < 0.65
+    assert bent.metric == "16 units" and bent.strength in (0.1, 1.0)
+    assert plain.scores.shape == (N, 3) and plain.valid > plain.start
+    np.testing.assert_allclose(bent.scores[REST].sum(1), 1, atol=1e-5)
+    both = strongest(x, [crossed], SPLIT, ("logistic", "mlp"))[0]
+    assert both.kind == "mlp" and both.valid == max(both.valid, line.valid)
+
+
 def test_what_cannot_be_probed_is_refused():
     alone = np.where(SPLIT == TRAIN, 0, SEX)
-    for probe in (logistic, knn):
+    for probe in KINDS.values():
         with pytest.raises(InputError, match="no training rows, or of one class"):
             probe(X, [alone], SPLIT)
         with pytest.raises(InputError, match="no validation rows"):

@@ -13,7 +13,6 @@ Encoding is not using: a probe says that an attribute can be read, not that a he
 on it; and it is a lower bound, for another reader may read more (equity_jax.probes).
 """
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -29,9 +28,11 @@ from equity_jax.audit.status import NOT_ESTIMABLE, OK
 from equity_jax.types import TEST, TRAIN, VALID, Array, InputError, Predictions
 
 SHUFFLED, MATCHED = "shuffled labels", "label-matched"
-COLUMNS = tuple(
-    "attribute kind control class auroc low high n patients status reason strength"
-    " metric".split()
+USUAL = ("logistic", "knn")  # of probes.KINDS
+PAIRED = ("difference", "difference_low", "difference_high")
+COLUMNS = (
+    *"attribute kind control class auroc low high n patients status reason".split(),
+    *("strength", "metric", *PAIRED),
 )
 
 
@@ -43,11 +44,14 @@ def told(
     *,
     label: Array | None = None,
     baselines: Mapping[str, Array] | None = None,
-    kinds: Sequence[str] = tuple(probes.KINDS),
+    kinds: Sequence[str] = USUAL,
+    against: str = "",
+    simple: Sequence[str] | None = None,
     replicates: int = 1000,
     seed: int = 0,
     level: float = 0.95,
     quiet: bool = True,
+    kept: dict[str, tuple[list[str], Predictions]] | None = None,
 ) -> pd.DataFrame:
     """How well each attribute is read from x: one-vs-rest AUROC of test rows.
 
@@ -61,15 +65,21 @@ def told(
         label: float[N], the disease, NaN = unknown; None: no label-matched control.
         baselines: name -> float[N, f], see controls.simple.
         kinds: of probes.KINDS.
+        against: the kind that all others are compared with, paired; "": none.
+        simple: those of `kinds` that read the baselines; None: all.
         replicates: of the patients, for the macro average.
         seed: of shuffling, matching and replicates.
         level: of the intervals.
         quiet: no progress bar.
+        kept: takes attribute -> (its classes, Predictions of the test rows by every
+            kind, method, and control with labels as they are, scheme).
 
     Returns:
         Long table: attribute, kind, control ("" = none), class ("" = macro average),
         auroc, low, high, n and patients (test rows), status, reason (why a number is
-        missing, or what was left out), strength (the l2 or k chosen), metric (of knn).
+        missing, or what was left out), strength (the l2 or k chosen), metric (of knn,
+        or the units of mlp), difference, difference_low, difference_high (AUROC minus
+        that of `against`, of the same control; for baselines: on x itself).
 
     Raises:
         InputError: shapes that do not fit, an unknown kind.
@@ -79,13 +89,13 @@ def told(
         >>> table[(table["class"] == "") & (table.control == "")]
     """
     split, patient = np.asarray(split), np.asarray(patient)
-    unknown = sorted(set(kinds) - set(probes.KINDS))
-    if unknown:
-        raise InputError(f"probe {unknown[0]!r}; known: {', '.join(probes.KINDS)}")
+    _known("probe ", kinds, tuple(probes.KINDS))
+    _known("against=", (against,), ("", *kinds))
     label = None if label is None else np.asarray(label, float)
     views = dict(baselines or {})
     asked = _questions(attributes, split, patient, label, seed)
-    made = _made(x, views, asked, split, kinds, quiet)
+    few = kinds if simple is None else simple
+    made = _made(x, views, asked, split, kinds, few, quiet)
     drawn = {"replicates": replicates, "seed": seed, "level": level}
     rows = []
     for q in asked:
@@ -93,10 +103,20 @@ def told(
             reason = "; ".join(filter(None, (q.why, q.lost)))
             rows += [_row(q, kind, q.control, reason=reason) for kind in kinds]
             continue
-        controls = [q.control] if q.control else ["", *views]
-        mine = {(k, c): made[q.attribute, c, k] for k in kinds for c in controls}
-        rows += _judged(q, mine, split, patient, drawn)
+        pairs = [(k, q.control) for k in kinds]
+        pairs += [] if q.control else [(k, view) for k in few for view in views]
+        mine = {(k, c): made[q.attribute, c, k] for k, c in pairs}
+        p = _predictions(q, mine, split, patient)
+        if kept is not None and not q.control:
+            kept[q.attribute] = q.names.tolist(), p
+        rows += _judged(q, mine, p, against, drawn)
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _known(what: str, names: Sequence[str], known: Sequence[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise InputError(f"{what}{name!r}; known: {', '.join(filter(None, known))}")
 
 
 class _Question(NamedTuple):
@@ -156,43 +176,56 @@ def _made(
     asked: Sequence[_Question],
     split: np.ndarray,
     kinds: Sequence[str],
+    few: Sequence[str],
     quiet: bool,
 ) -> dict[tuple[str, str, str], probes.Probe]:
     """(attribute, control, kind) -> its Probe; all targets of one x go together."""
     fine = [q for q in asked if not q.why]
     plain = [q for q in fine if not q.control]
-    jobs = [("", x, fine), *((name, view, plain) for name, view in views.items())]
-    jobs = jobs if fine else []
+    jobs = [(kind, "", x, fine) for kind in kinds]
+    jobs += [(kind, name, view, plain) for kind in few for name, view in views.items()]
     made = {}
-    with tqdm(None, "probes", len(jobs) * len(kinds), disable=quiet) as bar:
-        for kind, (view, seen, mine) in itertools.product(kinds, jobs):
-            found = probes.KINDS[kind](seen, [q.target for q in mine], split)
-            for q, probe in zip(mine, found, strict=True):
-                made[q.attribute, view or q.control, kind] = probe
-            bar.update()
+    for kind, view, seen, mine in tqdm(jobs if fine else [], "probes", disable=quiet):
+        found = probes.KINDS[kind](seen, [q.target for q in mine], split)
+        for q, probe in zip(mine, found, strict=True):
+            made[q.attribute, view or q.control, kind] = probe
     return made
 
 
-def _judged(
+def _predictions(
     q: _Question,
     made: Mapping[tuple[str, str], probes.Probe],
     split: np.ndarray,
     patient: np.ndarray,
-    drawn: Mapping[str, Any],
-) -> list[dict[str, Any]]:
-    """The rows of the probes made of one target: (kind, control) -> Probe."""
+) -> Predictions:
+    """The test rows of one target, by its probes: (kind, control) -> Probe."""
     test = (split == TEST) & (q.target >= 0)
     prob = np.stack([probe.scores[test] for probe in made.values()]).astype(float)
     truth = q.target[test][:, None].astype(float)
     _, people = np.unique(patient[test], return_inverse=True)
     runs = [{"seed": 0, "method": k, "scheme": control} for k, control in made]
     ids = np.flatnonzero(test).astype(str)
-    p = Predictions(prob, truth, np.ones_like(truth), {}, ids, people, runs)
-    table = multiclass(p, q.names.tolist(), **drawn)
+    return Predictions(prob, truth, np.ones_like(truth), {}, ids, people, runs)
+
+
+def _judged(
+    q: _Question,
+    made: Mapping[tuple[str, str], probes.Probe],
+    p: Predictions,
+    against: str,
+    drawn: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """The rows of the probes made of one target: (kind, control) -> Probe."""
+    other = "/".join(filter(None, (against, q.control))) if against else ""
+    table = multiclass(p, q.names.tolist(), against=other, **drawn)
     table = table[table.metric.isin(("auroc", "macro_auroc"))]
+    where = ["method", "scheme", "label"]
+    apart = table[table.contrast == "difference"].set_index(where)
+    apart = apart[["value", "low", "high"]].set_axis(list(PAIRED), axis=1)
+    told = table[table.contrast == "group"].join(apart, on=where)
     return [
         _row(q, r["method"], r["scheme"], r, made[r["method"], r["scheme"]])
-        for r in table.to_dict("records")
+        for r in told.to_dict("records")
     ]
 
 
@@ -210,7 +243,7 @@ def _row(
     row |= {"metric": ""}
     if told is None or probe is None:
         return row
-    row |= {k: told[k] for k in ("low", "high", "n", "patients", "status")}
+    row |= {k: told[k] for k in ("low", "high", "n", "patients", "status", *PAIRED)}
     row |= {"class": told["label"], "auroc": told["value"]}
     row |= {"strength": probe.strength, "metric": probe.metric}
     return row | {"reason": q.lost if told["status"] == OK else told["interval"]}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from equity_jax.files import env
-from scripts.benchmark import audit, densenet, embeddings, heads, input, race
+from scripts.benchmark import audit, densenet, embeddings, heads, input, probes, race
 
 LIMIT = 4 * 2**30  # bytes that --memory may take
 
@@ -37,6 +37,7 @@ SUITES: dict[str, Entry] = {
     ),
     "heads": Entry(heads.Sizes(), heads.LEAST, heads.build),
     "input": Entry(input.Sizes(), input.LEAST, input.build),
+    "probes": Entry(probes.Sizes(), probes.LEAST, probes.build, probes.once),
 }
 """What can be measured. A suite arrives with the study that needs it."""
 
