@@ -10,7 +10,7 @@ import pandas as pd
 
 from equity_jax.config import Images
 from equity_jax.data.cxr_labels import class_map
-from equity_jax.data.cxr_people import ATTRIBUTES, one_sex
+from equity_jax.data.cxr_people import ATTRIBUTES, one_each
 from equity_jax.data.cxr_source import Source
 
 MIMIC = re.compile(r"(?:.*/)?p\d\d/p(\w+)/s(\w+)/([\w-]+)\.\w+")
@@ -66,7 +66,7 @@ def described(source: Source, places: Sequence[Place]) -> pd.DataFrame:
         >>> described(source, places)["label"].unique()  # doctest: +SKIP
         array(['COVID', 'Normal', 'Viral Pneumonia'], dtype=object)
     """
-    frame, _ = one_sex(source.frame)
+    frame, _ = one_each(source.frame)
     mimic = frame["file"].str.fullmatch(MIMIC.pattern)
     subjects = pd.Series([p.subject for p in places], frame.index)
     columns: dict[str, Any] = {
@@ -77,8 +77,7 @@ def described(source: Source, places: Sequence[Place]) -> pd.DataFrame:
     }
     if source.raw is None:
         columns["label"] = frame["finding"].map(class_map(source, Images()))
-    known = {name: frame[name] for name in ("sex", "view", "source")}
-    known["age"] = pd.Series(texts(frame["age"]), frame.index)
+    known = frame.assign(age=texts(frame["age"]))
     for name in ATTRIBUTES:
         if (known[name] != "").any():
             columns[name] = known[name]

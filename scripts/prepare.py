@@ -1,12 +1,18 @@
-"""Materializes a data set once, as array_record files that load without parsing.
+r"""Materializes a data set once, as array_record files that load without parsing.
 
     python -m scripts.prepare --dataset=deaths --source=FILE.csv.gz --data_dir=DIR
     python -m scripts.prepare --dataset=cxr --source=FOLDER --data_dir=DIR --size=224
+    python -m scripts.prepare --dataset=mimic_cxr --source=FOLDER --data_dir=DIR \
+        [--format=tfrecord] [--mimic.tables=FOLDER]
     python -m scripts.prepare --dataset=embeddings --source=FOLDER_OR_URL --data_dir=DIR
 
 Then give DIR as --config.data.source. With --download (and only then) the CDC's public
 table is first fetched to --source, which must not exist yet. X-rays are resized by all
-cores. Embeddings may lie where fsspec reaches (gs://, s3://, a local path); they become
+cores (by many machines: scripts.prepare_beam), those of mimic_cxr to 256 pixels, with
+burnt-in borders cut off and the histogram equalized unless --size and --equalize say
+otherwise. --format=tfrecord writes TFRecords, whose features --records.NAME call as
+--config.data.records.NAME does; they hold no look-alikes and no rows without an image.
+Embeddings may lie where fsspec reaches (gs://, s3://, a local path); they become
 one matrix that later starts map into memory. The same command again goes on after a
 kill. Files or records that cannot be read are listed with the reason in
 DIR/DATASET/quarantine.csv; more than --quarantine of them stop it.
@@ -22,16 +28,16 @@ from typing import Any
 from absl import flags
 from tqdm import tqdm
 
-from equity_jax.config import Embeddings, Images
-from equity_jax.data import cxr_parts, embedding_parts
-from equity_jax.data.cxr_layouts import find
+from equity_jax.config import Embeddings
+from equity_jax.data import embedding_parts
 from equity_jax.data.deaths_table import read
 from equity_jax.files import atomic
 from equity_jax.types import InputError
 from experiments.launch import exit_codes, parse
+from scripts import films
 
 ADDRESS = "https://data.cdc.gov/api/views/tpcp-uiv5/rows.csv?accessType=DOWNLOAD"
-DATASETS = ("cxr", "deaths", "embeddings")
+DATASETS = (*films.USUAL, "deaths", "embeddings")
 
 
 def prepare(source: str, data_dir: str, quiet: bool = False) -> tuple[Path, int]:
@@ -43,30 +49,11 @@ def prepare(source: str, data_dir: str, quiet: bool = False) -> tuple[Path, int]
     Example:
         >>> prepare("deaths.csv.gz", "prepared")  # doctest: +SKIP
     """
-    _check_folder(data_dir)
+    films.check_folder(data_dir)
     table = read(source)
     from equity_jax.data.deaths_builder import write  # slow to import
 
     return write(table, data_dir, quiet=quiet), len(table.frame)
-
-
-def prepare_images(
-    source: str, data_dir: str, images: Images, quiet: bool = False
-) -> tuple[Path, int, int]:
-    """Resizes the X-rays of the folder `source`: (folder, readable, unreadable ones).
-
-    images: size, layout and quarantine are used; every other choice stays open.
-
-    Raises:
-        InputError: as `cxr_layouts.find` and `cxr_parts.prepare`.
-
-    Example:
-        >>> prepare_images("cxr", "prepared", Images(size=224))  # doctest: +SKIP
-    """
-    _check_folder(data_dir)
-    rows = find(source, images.layout)
-    target, n, bad = cxr_parts.prepare(rows, images, data_dir, quiet=quiet)
-    return target, n - bad, bad
 
 
 def prepare_embeddings(
@@ -82,7 +69,7 @@ def prepare_embeddings(
     Example:
         >>> prepare_embeddings("gs://b/e", "out", Embeddings())  # doctest: +SKIP
     """
-    _check_folder(data_dir)
+    films.check_folder(data_dir)
     return embedding_parts.prepare(source, options, data_dir, quiet=quiet)
 
 
@@ -105,11 +92,6 @@ def download(target: str, address: str = ADDRESS, quiet: bool = False) -> None:
             _copy(page, temporary, quiet)
     except (urllib.error.URLError, OSError) as error:
         raise InputError(f"{address} cannot be downloaded: {error}") from error
-
-
-def _check_folder(data_dir: str) -> None:
-    if Path(data_dir).exists() and not Path(data_dir).is_dir():
-        raise InputError(f"--data_dir={data_dir} is a file; expected a folder")
 
 
 def _copy(page: Any, path: Path, quiet: bool) -> None:
@@ -136,14 +118,12 @@ def main(argv: Sequence[str]) -> None:
         ("precision", usual.precision, "of the matrix of embeddings: or bfloat16"),
     ):
         flags.DEFINE_string(name, value, about, **to)
-    flags.DEFINE_integer(
-        "size", Images().size, "of X-rays: pixels of a side", 16, 4096, **to
-    )
     about = "the share of unreadable files or records that is borne"
     flags.DEFINE_float("quarantine", None, about, 0, 1, **to)
     flags.DEFINE_bool("sha256", usual.sha256, "check SHA256SUMS.txt", **to)
     flags.DEFINE_bool("download", False, f"fetch {ADDRESS}", **to)
     flags.DEFINE_bool("quiet", False, "no progress bar", **to)
+    films.define(values)
     rest = parse(values, argv, __doc__, required=("dataset", "source", "data_dir"))
     if rest:
         raise InputError(f"unexpected argument {rest[0]!r}; flags are --name=value")
@@ -167,17 +147,15 @@ def _deaths(values: flags.FlagValues) -> str:
     return f"{folder}: {rows} rows of {values.source}"
 
 
-def _cxr(values: flags.FlagValues) -> str:
-    images = Images(size=values.size, **_asked(values, "layout", "quarantine"))
-    made = prepare_images(values.source, values.data_dir, images, values.quiet)
-    return _said("images", values.source, *made)
+def _films(values: flags.FlagValues) -> str:
+    return films.said("images", values.source, *films.prepare_films(values))
 
 
 def _embeddings(values: flags.FlagValues) -> str:
     names = ("layout", "key", "precision", "quarantine", "sha256")
     options = Embeddings(**_asked(values, *names))
     made = prepare_embeddings(values.source, values.data_dir, options, values.quiet)
-    return _said("embeddings", values.source, *made)
+    return films.said("embeddings", values.source, *made)
 
 
 def _asked(values: flags.FlagValues, *names: str) -> dict[str, Any]:
@@ -187,15 +165,11 @@ def _asked(values: flags.FlagValues, *names: str) -> dict[str, Any]:
     }
 
 
-def _said(what: str, source: str, folder: Path, good: int, bad: int) -> str:
-    said = f"{folder}: {good} {what} of {source}"
-    if not bad:
-        return said
-    lists = folder.parent / cxr_parts.QUARANTINE
-    return f"{said}; {bad} unreadable ones in {lists}"
-
-
-DO = {"cxr": _cxr, "deaths": _deaths, "embeddings": _embeddings}
+DO = {
+    **dict.fromkeys(films.USUAL, _films),
+    "deaths": _deaths,
+    "embeddings": _embeddings,
+}
 
 
 if __name__ == "__main__":

@@ -3,11 +3,13 @@ r"""Writes the SIMULATED twin of a data set as files, in the real one's own form
     python -m scripts.simulate --dataset=embeddings --out=DIR
     python -m scripts.simulate --dataset=embeddings --out=DIR --images=240000 \
         --shards=64
+    python -m scripts.simulate --dataset=mimic_cxr --out=DIR --patients=1500 --size=64
 
 Then give DIR as --config.data.source, or to scripts.prepare. The folder looks like
-PhysioNet's: a .tfrecord an image (or --shards files of many records), SHA256SUMS.txt,
-the tables of MIMIC-CXR-JPG and MIMIC-IV, and ejection_fraction.csv. The same numbers
-again give the same bytes; a folder that holds anything is left as it is.
+PhysioNet's. embeddings: a .tfrecord an image (or --shards files of many records),
+SHA256SUMS.txt, the tables of MIMIC-CXR-JPG and MIMIC-IV, and ejection_fraction.csv.
+mimic_cxr: a JPEG an image, and the tables. The same numbers again give the same bytes;
+a folder that holds anything is left as it is.
 """
 
 import sys
@@ -15,12 +17,10 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from equity_jax.config import Cohort
+from equity_jax.config import Cohort, Ward
 from equity_jax.types import InputError
 from experiments.launch import exit_codes, parse
 from scripts.places import folder
-
-DATASETS = ("embeddings",)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -32,10 +32,11 @@ def main(argv: Sequence[str]) -> None:
     ):
         flags.DEFINE_string(name, None, about, flag_values=values)
     for name, value, about in (
-        ("images", usual.images, "how many"),
+        ("images", usual.images, "how many (embeddings)"),
         ("patients", None, "of how many people; a fourth of the images if not said"),
         ("features", usual.features, "numbers of an embedding"),
         ("shards", 0, "files that hold all embeddings; 0: a file an image"),
+        ("size", Ward().size, "pixels of a side (mimic_cxr)"),
         ("seed", usual.seed, "another seed, another twin"),
     ):
         flags.DEFINE_integer(name, value, about, flag_values=values)
@@ -46,10 +47,12 @@ def main(argv: Sequence[str]) -> None:
     if values.dataset not in DATASETS:
         known = ", ".join(DATASETS)
         raise InputError(f"--dataset={values.dataset} is unknown; known: {known}")
-    _embeddings(values)
+    said = DATASETS[values.dataset](values)
+    if not values.quiet:
+        print(f"{values.out}: {said}")
 
 
-def _embeddings(values: flags.FlagValues) -> None:
+def _embeddings(values: flags.FlagValues) -> str:
     from equity_jax.data.cohort import cohort
     from equity_jax.data.cohort_files import check_empty, write
 
@@ -63,10 +66,23 @@ def _embeddings(values: flags.FlagValues) -> None:
     )
     with folder(values.out):
         write(cohort(options), values.out, values.shards, quiet=values.quiet)
-    if not values.quiet:
-        said = f"{options.images} SIMULATED images of {options.patients} patients"
-        print(f"{values.out}: {said}")
+    return f"{options.images} SIMULATED images of {options.patients} patients"
 
+
+def _mimic_cxr(values: flags.FlagValues) -> str:
+    from equity_jax.data.cohort_files import check_empty
+    from equity_jax.data.ward import write
+
+    check_empty(values.out)
+    options = Ward(seed=values.seed, size=values.size)
+    if values.patients is not None:
+        options.patients = values.patients
+    with folder(values.out):
+        write(values.out, options, quiet=values.quiet)
+    return f"SIMULATED images of {options.patients} patients"
+
+
+DATASETS = {"embeddings": _embeddings, "mimic_cxr": _mimic_cxr}
 
 if __name__ == "__main__":
     sys.exit(exit_codes(main))

@@ -93,8 +93,8 @@ def uninterrupted(tmp_path_factory) -> Path:
     return workdir
 
 
-@pytest.mark.parametrize("after", ["arm_000/flight", "arm_001/flight"])
-def test_killed_and_started_again_gives_the_same_bits(uninterrupted, after, tmp_path):
+def test_killed_and_started_again_gives_the_same_bits(uninterrupted, tmp_path):
+    after = "arm_001/flight"  # one arm is whole by then, another half-way
     workdir = tmp_path / "killed"
     process = command(NAME, workdir, *SMALL)
     deadline = time.monotonic() + 300

@@ -113,7 +113,7 @@ def test_the_first_sex_recorded_is_kept(tmp_path):
     assert dataset.spec.group == "sex" and dataset.spec.reference == "Female"
     assert dataset.attributes["sex"][:3].tolist() == ["Male", "Male", "Female"]
     said = " ".join(dataset.spec.notes)
-    assert "1 patients have both sexes" in said and "Sex 'x' is not understood" in said
+    assert "1 patients have two sexes" in said and "Sex 'x' is not understood" in said
     assert dataset.group[-1] == -1
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from xrays import data, folders, picture, save
 
-from equity_jax.config import Images
+from equity_jax.config import Data, Images
 from equity_jax.data import cxr
 from equity_jax.data.cxr_labels import class_map, labels
 from equity_jax.data.cxr_layouts import LAYOUTS, find
@@ -171,7 +171,8 @@ def test_plain_images_at_any_depth(tmp_path):
 
 def test_every_layout_says_what_it_expects(tmp_path):
     for name, layout in LAYOUTS.items():
-        assert layout.read(tmp_path) is None
+        options = [getattr(Data(), layout.options)] if layout.options else []
+        assert layout.read(tmp_path, *options) is None
         with pytest.raises(InputError, match=f"is not '{name}'; expected "):
             find(str(tmp_path), name)
 

@@ -6,8 +6,8 @@ import pytest
 from test_cxr_tables import chexpert, nih
 from xrays import SIZE, data, folders, odd, picture, save
 
-from equity_jax.config import Images, Phantom
-from equity_jax.data import base, cxr, cxr_parts, phantom
+from equity_jax.config import Phantom
+from equity_jax.data import base, cxr, cxr_parts, cxr_prepare, phantom
 from equity_jax.data.cxr_layouts import find
 from equity_jax.data.stream import Stream
 from equity_jax.types import InputError
@@ -63,15 +63,6 @@ def test_prepared_is_the_same_data_set(make, options, tmp_path, capsys):
     assert "images of" in capsys.readouterr().out
 
 
-def test_more_than_memory_is_written_without_tensorflow(tmp_path, monkeypatch):
-    monkeypatch.setattr("tensorflow_datasets.core.shuffle.MAX_MEM_BUFFER_SIZE", 1000)
-    phantom.write(tmp_path / "in", Phantom(patients=6, size=64), 0)
-    assert command(tmp_path / "in", tmp_path / "out", "--quiet") == 0
-    assert len(cxr.load(data(tmp_path / "out")).x) == len(
-        list((tmp_path / "in").rglob("*.png"))
-    )
-
-
 def test_the_list_of_unreadable_files(tmp_path, capsys):
     root = twin(tmp_path / "in")
     assert command(root, tmp_path / "out", "--quarantine=0.5") == 0
@@ -88,33 +79,32 @@ def test_the_list_of_unreadable_files(tmp_path, capsys):
 def test_a_killed_run_goes_on(tmp_path, monkeypatch):
     root = twin(tmp_path / "in")
     monkeypatch.setattr(cxr_parts, "ROWS", 8)
-    source, images = find(str(root)), Images(size=SIZE, quarantine=0.5)
-    look, looked = cxr_parts.look, []
+    source, work = find(str(root)), cxr_parts.Work("cxr", "array_record", SIZE)
+    make, made = cxr_parts.make, []
 
-    def killed(source, rows, *more):
-        if len(looked) == 2:
+    def killed(part, *more):
+        if part.number == 2:
             raise KeyboardInterrupt
-        looked.append(len(rows))
-        return look(source, rows, *more)
+        make(part, *more)
 
-    monkeypatch.setattr(cxr_parts, "look", killed)
+    monkeypatch.setattr(cxr_parts, "make", killed)
     with pytest.raises(KeyboardInterrupt):
-        cxr_parts.prepare(source, images, str(tmp_path / "out"), quiet=True)
-    assert looked == [8, 8]
-    monkeypatch.setattr(cxr_parts, "look", look)
-    before = cxr_parts._write
-    written = []
+        prepared(source, work, tmp_path / "out")
     monkeypatch.setattr(
-        cxr_parts, "_write", lambda *a: written.append(a[1].name) or before(*a)
+        cxr_parts, "make", lambda *a: made.append(a[0].number) or make(*a)
     )
-    cxr_parts.prepare(source, images, str(tmp_path / "out"), quiet=True)
-    assert written[0] == "00002.npz"  # the first two are not read again
-    cxr_parts.prepare(source, images, str(tmp_path / "whole"), quiet=True)
+    prepared(source, work, tmp_path / "out")
+    assert made[0] == 2  # the first two are not read again
+    prepared(source, work, tmp_path / "whole")
     options = {"quarantine": 0.5}
     a, b = (cxr.load(data(tmp_path / name, **options)) for name in ("out", "whole"))
     same(a, b)
     left = sorted(p.name for p in (tmp_path / "out" / "cxr").iterdir())
     assert left == ["1.0.0", "quarantine.csv"]
+
+
+def prepared(source, work, out):
+    return cxr_prepare.prepare(source, work, str(out), 0.5, quiet=True)
 
 
 def test_again_does_nothing_and_others_are_refused(tmp_path, capsys):
@@ -128,7 +118,7 @@ def test_again_does_nothing_and_others_are_refused(tmp_path, capsys):
     save(root / "COVID" / "more.png", picture(999))
     for flags in ((), ("--size=48",)):
         assert command(root, out, *flags) == 2
-        assert "from other files or at another size" in capsys.readouterr().err
+        assert "from other files, at another size" in capsys.readouterr().err
     assert command(out, tmp_path / "twice") == 2
     assert "is prepared already" in capsys.readouterr().err
     assert command(root, tmp_path / "x", "--download") == 2
@@ -152,3 +142,26 @@ def test_damage_is_seen(tmp_path):
 def test_real_images_prepared(real, tmp_path):
     assert command(real / "cxr_covid", tmp_path, "--quiet") == 0
     same(cxr.load(data(real / "cxr_covid")), cxr.load(data(tmp_path)))
+
+
+def test_what_was_done_to_the_pixels_is_known(tmp_path):
+    root, out = folders(tmp_path / "in"), tmp_path / "out"
+    assert command(root, out, "--equalize=borders", "--quiet") == 0
+    for asked, becomes in (("", "borders"), ("borders+clahe", "borders+clahe")):
+        found = cxr.load(data(out, equalize=asked))
+        assert found.recipe["equalize"] == becomes
+        assert any("has treated the pixels: borders." in n for n in found.spec.notes)
+        np.testing.assert_array_equal(found.x, cxr.load(data(root, equalize=becomes)).x)
+    with pytest.raises(InputError, match="'global' cannot be made of that"):
+        cxr.load(data(out, equalize="global"))
+    run = cxr.load(data(root, equalize="global"))  # whose model would see other pixels
+    with pytest.raises(InputError, match="was prepared with --equalize=borders"):
+        cxr.load(data(out), recipe=run.recipe)
+
+
+def test_what_was_prepared_before_race_was_a_column_still_loads(tmp_path):
+    root, out = folders(tmp_path / "in"), tmp_path / "out"
+    assert command(root, out, "--quiet") == 0
+    path = out / "cxr" / "1.0.0" / "table.csv"
+    pd.read_csv(path).drop(columns=["race", "insurance"]).to_csv(path, index=False)
+    same(cxr.load(data(root)), cxr.load(data(out)))

@@ -139,6 +139,27 @@ def test_chexpert_policies(tmp_path, policy, value, seen):
     assert dataset.table["patient"].tolist()[0] == "patient00001"
 
 
+def test_chexpert_blanks_and_races(tmp_path):
+    made = cxr.load(data(chexpert(tmp_path), blank="ignore"))
+    assert made.mask[4].tolist() == [1, 0, 0]  # No Finding is never 0: blank is 0
+    assert "race" not in made.attributes and made.spec.group == "sex"
+    people = tmp_path / "CHEXPERT DEMO.csv"
+    people.write_text(
+        "PATIENT,GENDER,AGE_AT_CXR,PRIMARY_RACE,ETHNICITY\n"
+        'patient00001,Female,41,"White, non-Hispanic",Not Hispanic\n'
+        "patient00002,Male,42,American Indian or Alaska Native,Unknown\n"
+        'patient00003,Female,43,"Other, Hispanic",\n'
+        "patient00004,Male,44,Race and Ethnicity Unknown,Unknown\n"
+    )
+    made = cxr.load(data(tmp_path, group="race"))
+    races = ["White", "White", "Native American", "Hispanic", "", ""]
+    assert made.attributes["race"].tolist() == races
+    assert made.spec.groups == ("Hispanic", "Native American", "White")
+    people.write_text("PATIENT,GENDER\n")
+    with pytest.raises(InputError, match="line 1, column 'PRIMARY_RACE': missing"):
+        cxr.load(data(tmp_path))
+
+
 def test_chexpert_choices_and_errors(tmp_path):
     chexpert(tmp_path)
     frontal = cxr.load(data(tmp_path, views="frontal"))

@@ -72,7 +72,7 @@ def test_bad_input_leaves_nothing(source, tmp_path, capsys):
 
 def test_unknown_data_sets_and_flags_are_refused(source, tmp_path, capsys):
     for flag, said in (
-        ("--dataset=mri", "known: cxr, deaths, embeddings"),
+        ("--dataset=mri", "known: cxr, mimic_cxr, deaths, embeddings"),
         ("--dats=x", "dats"),
     ):
         assert command(source, tmp_path, flag) == 2

@@ -104,7 +104,7 @@ def test_a_fourth_of_the_images_are_people(tmp_path, capsys):
         (("--images=20",), "data.cohort.images=20; expected 30 to 360"),
         (("--shards=101",), "shards=101; expected 0 (a file an image) to 100"),
         (("--shards=-1",), "shards=-1"),
-        (("--dataset=mri",), "--dataset=mri is unknown; known: embeddings"),
+        (("--dataset=mri",), "--dataset=mri is unknown; known: embeddings, mimic_cxr"),
         (("--imges=3",), "imges"),
         (("more",), "unexpected argument 'more'"),
     ],

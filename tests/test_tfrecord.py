@@ -134,11 +134,14 @@ def test_floats_packed_or_one_by_one():
 
 
 def test_other_kinds_and_orders():
-    integers = field(1, 2, b"n") + field(2, 2, field(3, 2, field(1, 2, b"\x07")))
+    both = field(1, 2, b"\x07\x80\x01") + field(1, 0, b"\x05")  # packed, and one alone
+    integers = field(1, 2, b"n") + field(2, 2, field(3, 2, both))
     text = field(1, 2, b"t") + field(2, 2, field(1, 2, field(1, 2, b"x") * 2))
     swapped = field(2, 2, field(1, 2, field(1, 2, b"y"))) + field(1, 2, b"s")
     whole = field(1, 2, b"".join(field(1, 2, e) for e in (integers, text, swapped)))
-    assert examples.features(whole) == {"t": [b"x", b"x"], "s": [b"y"]}
+    found = examples.features(whole)
+    assert found.pop("n").tolist() == [7, 128, 5]
+    assert found == {"t": [b"x", b"x"], "s": [b"y"]}
     assert examples.features(b"") == {}
     last = examples.example({"a": b"1"}) + examples.example({"a": b"2"})
     assert examples.features(last) == {"a": [b"2"]}  # as protobuf merges maps
@@ -156,6 +159,11 @@ def test_examples_are_those_of_protobuf():
     found = examples.features(theirs.SerializeToString())
     assert found["embedding"].tolist() == X.tolist() and found["image/id"] == [b"a.png"]
     assert pb2.Example.FromString(GOOD) == theirs
+    theirs.features.feature["n"].int64_list.value.extend([-(2**63)])
+    found = examples.features(theirs.SerializeToString())
+    assert found["n"].tolist() == [-(2**63)]
+    ours = {"image/id": "a.png", "embedding": X, "n": -(2**63)}
+    assert pb2.Example.FromString(examples.example(ours)) == theirs
 
 
 @settings(deadline=None, max_examples=300)

@@ -36,9 +36,9 @@ def shifts(options: Cohort) -> np.ndarray:
     return options.ef * share
 
 
-def places(options: Cohort) -> np.ndarray:
-    """Where the races lie: float[G, G - 1], `options.race` apart, each from each."""
-    return helmert(len(RACES)).T * options.race / np.sqrt(2)
+def places(apart: float) -> np.ndarray:
+    """Where the races lie: float[G, G - 1], each `apart` from each."""
+    return helmert(len(RACES)).T * apart / np.sqrt(2)
 
 
 def latent(people: People, options: Cohort) -> tuple[np.ndarray, np.ndarray]:
@@ -84,7 +84,7 @@ def _planted(people: People, options: Cohort) -> np.ndarray:
     race = people.race[who]
     found = np.zeros((len(who), PLANTED))
     found[:, :2] = shifts(options)[race] * (people.low[:, None] - 0.5)
-    found[:, RACE] = places(options)[race]
+    found[:, RACE] = places(options.race)[race]
     found[:, INSURED] = np.array(INSURED_AT)[people.insured[who]]
     found[:, SEX] = SEX_GAP * (people.female[who] - 0.5)
     found[:, VIEW] = VIEW_GAP * (people.portable - 0.5)

@@ -7,6 +7,7 @@ records; SHA256SUMS.txt, whose first line is the license; the tables beside them
 import hashlib
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -47,15 +48,32 @@ def write(
         >>> write(cohort(Cohort()), "twin", shards=8)  # doctest: +SKIP
         PosixPath('twin')
     """
-    n, target = len(simulated.embedded.id), Path(folder).absolute()
+    n = len(simulated.embedded.id)
     if not 0 <= shards <= n:
         raise InputError(f"shards={shards}; expected 0 (a file an image) to {n}")
+    with whole(folder) as temporary:
+        _fill(temporary, simulated, shards, quiet)
+    return Path(folder)
+
+
+@contextmanager
+def whole(folder: Path | str) -> Iterator[Path]:
+    """A folder to write in, which then becomes `folder`: all of its files, or none.
+
+    Raises:
+        InputError: `folder` is not empty, is a file or cannot be written.
+
+    Example:
+        >>> with whole("twin") as place:  # doctest: +SKIP
+        ...     (place / "LICENSE.txt").write_text(LICENSE)
+    """
     check_empty(folder)
+    target = Path(folder).absolute()
     temporary = target.with_name(TEMPORARY + target.name)
     shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed
     try:
         temporary.mkdir(parents=True)
-        _fill(temporary, simulated, shards, quiet)
+        yield temporary
         if target.exists():
             target.rmdir()  # it is empty; not every system renames over a folder
         temporary.rename(target)
@@ -63,7 +81,6 @@ def write(
         raise InputError(f"{folder} cannot be written: {error.strerror}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return Path(folder)
 
 
 def check_empty(folder: Path | str) -> None:
@@ -91,7 +108,7 @@ def _fill(folder: Path, simulated: Simulated, shards: int, quiet: bool) -> None:
             bar.update(len(rows))
     _put(folder, "SHA256SUMS.txt", ["\n".join([*lines, ""]).encode()])
     for name, path in FILES.items():
-        _table(simulated.tables[name], folder / path)
+        save(simulated.tables[name], folder / path)
 
 
 def _plan(embedded: Embedded, shards: int) -> Iterator[tuple[str, np.ndarray]]:
@@ -123,7 +140,12 @@ def _put(folder: Path, path: str, parts: Iterator[bytes] | list[bytes]) -> str:
     return f"{digest.hexdigest()} {path}"
 
 
-def _table(table: pd.DataFrame, path: Path) -> None:
+def save(table: pd.DataFrame, path: Path) -> None:
+    """A table as .csv or .csv.gz, equal tables with equal bytes; makes its folder.
+
+    Example:
+        >>> save(twin.tables["patients"], Path("p.csv.gz"))  # doctest: +SKIP
+    """
     path.parent.mkdir(exist_ok=True)
     how = {"method": "gzip", "mtime": 0} if path.suffix == ".gz" else None
     table.to_csv(path, index=False, lineterminator="\n", compression=how)

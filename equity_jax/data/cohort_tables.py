@@ -52,18 +52,23 @@ def tables(
         'admissions'
     """
     rng = generator(options.seed, "cohort", "tables")
-    images = _images(people, rng)
+    frame = images(people, rng)
     return {
-        "split": images[["dicom_id", "study_id", "subject_id", "split"]],
+        "split": frame[["dicom_id", "study_id", "subject_id", "split"]],
         "chexpert": _chexpert(people, shown, rng),
-        "metadata": images.drop(columns="split"),
+        "metadata": frame.drop(columns="split"),
         **hospital(people, options.seed),
         "ejection_fraction": _echoes(people, percent(people, shown, options), rng),
     }
 
 
-def _images(people: People, rng: np.random.Generator) -> pd.DataFrame:
-    """Metadata and split of every image, laterals too, in the order of their paths."""
+def images(people: People, rng: np.random.Generator) -> pd.DataFrame:
+    """Metadata and split of every image, laterals too, in the order of their paths.
+
+    Example:
+        >>> people = cohort_people.draw(Cohort(patients=10, images=40))
+        >>> images(people, np.random.default_rng(0))["split"].unique()  # doctest: +SKIP
+    """
     studies = np.arange(len(people.study))
     beside = studies[~people.portable & (rng.random(len(studies)) < LATERAL)]
     of = np.r_[people.of, beside]

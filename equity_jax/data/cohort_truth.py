@@ -66,7 +66,7 @@ def mixture(options: Cohort) -> Mixture:
     cover = np.array([r.insured for r in race])[group, insured]
     mean = np.zeros((len(group), INSURED + 1))
     mean[:, :2] = shifts(options)[group] * (low[:, None] - 0.5)
-    mean[:, RACE] = places(options)[group]
+    mean[:, RACE] = places(options.race)[group]
     mean[:, INSURED] = np.array(INSURED_AT)[insured]
     weight = share * np.where(low, rate, 1 - rate) * cover
     flip = np.where(np.array(list(RACES))[group] == REFERENCE, 0, options.noise)
@@ -166,17 +166,22 @@ def _posteriors(mix: Mixture) -> list[list[float]]:
     weight = np.repeat(mix.weight / len(noise), len(noise))
     return [
         [
-            _weighted(post @ is_it, weight, is_it[np.arange(kinds).repeat(len(noise))])
+            weighted(post @ is_it, weight, is_it[np.arange(kinds).repeat(len(noise))])
             for is_it in asked.T
         ]
         for asked in questions
     ]
 
 
-def _weighted(score: np.ndarray, weight: np.ndarray, positive: np.ndarray) -> float:
-    """AUROC of points that each count in part as positive."""
-    order = np.argsort(score, kind="stable")
-    p, q = (weight * positive)[order], (weight * (1 - positive))[order]
+def weighted(score: np.ndarray, weight: np.ndarray, positive: np.ndarray) -> float:
+    """AUROC of n points that each count `weight`, in part (0..1) as positive.
+
+    Example:
+        >>> float(weighted(np.arange(3.0), np.ones(3), np.array([0.0, 0.5, 1.0])))
+        0.9444444444444444
+    """
+    rank = np.unique(score.round(12), return_inverse=True)[1]  # equal ones are a tie
+    p, q = (np.bincount(rank, weight * part) for part in (positive, 1 - positive))
     return (p @ (np.cumsum(q) - q / 2)) / (p.sum() * q.sum())
 
 

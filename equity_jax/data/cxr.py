@@ -1,9 +1,9 @@
-"""Chest X-rays as a Dataset: folders, tables, NIH, CheXpert, DICOM, or the twin.
+"""Chest X-rays as a Dataset: folders, tables, NIH, CheXpert, MIMIC, DICOM, or a twin.
 
 The layouts are in cxr_layouts; what becomes of odd pixels is said in pixels. Outcomes:
 an unreadable file is left out, listed and counted, and too many of them stop; a class
 folder without an image stops; a patient in two classes keeps both labels and stays in
-one split, which a note says; of a patient with two sexes the first recorded is kept.
+one split, which a note says; of two sexes or races of a patient the first is kept.
 """
 
 import tempfile
@@ -16,16 +16,16 @@ import pandas as pd
 from tqdm import tqdm
 
 from equity_jax.config import Data
-from equity_jax.data import base, cxr_notes, cxr_people, lookalikes, phantom
+from equity_jax.data import base, cxr_notes, cxr_people, cxr_twins, lookalikes
 from equity_jax.data.cxr_labels import Labels, labels
 from equity_jax.data.cxr_layouts import find
-from equity_jax.data.cxr_pixels import UNREADABLE, Limit, look, reader
-from equity_jax.data.cxr_source import Seen, Source
+from equity_jax.data.cxr_pixels import UNREADABLE, Limit, look, reader, rest
+from equity_jax.data.cxr_source import MADE_UP, Seen, Source
 from equity_jax.data.stream import Stream
 from equity_jax.types import Dataset, InputError, Spec
 
 GIB = 2**30
-FACTS = ("file", "label", "patient", "source", "sex", "age", "view", "lesion")
+FACTS = ("file", "label", "patient", "source", *cxr_people.ATTRIBUTES[:-1], "lesion")
 
 
 class Rows(NamedTuple):
@@ -55,8 +55,8 @@ def load(
 
     Args:
         config: config.source is a folder (see cxr_layouts) or the --data_dir of
-            scripts.prepare; empty: the simulated twin. config.images says how it is
-            read.
+            scripts.prepare; empty: the simulated twin of config.name (see cxr_twins).
+            config.images says how it is read.
         seed: of the split by patient, in strata of class and group.
         recipe: Dataset.recipe of the run whose model will score these images: its
             size, equalization, classes and groups. Every row is then a test row, and
@@ -65,10 +65,11 @@ def load(
 
     Returns:
         x uint8[N, S, S, 1], or a Stream of it beyond images.memory; y int32[N, 1]
-        (-1 unknown) or float32[N, K]; attributes sex, age (bands), view and source, as
-        far as recorded; table: FACTS as known, width, height and mode of the files, and
-        `alike`, the number of the picture that several rows show (-1: it is alone).
-        `quarantine` lists what could not be read.
+        (-1 unknown) or float32[N, K]; attributes race, sex, insurance, age (bands),
+        view and source, as far as recorded; table: FACTS as known, width, height and
+        mode of the files, and `alike`, the number of the picture that several rows show
+        (-1: it is alone). `quarantine` lists what could not be read. Of the twin of
+        MIMIC-CXR-JPG recipe["truth"] is what was planted.
 
     Raises:
         InputError: one line: what is wrong with the folder or the config, and where.
@@ -97,7 +98,7 @@ def load(
             split=people.split,
             id=frame["file"].to_numpy(str),
             patient=np.unique(frame["patient"], return_inverse=True)[1],
-            recipe=dict(recipe) if recipe else _recipe(spec, config, people),
+            recipe=dict(recipe) if recipe else _recipe(source, spec, config, people),
             table=_table(rows, alike),
         )
     )
@@ -119,30 +120,25 @@ def _source(config: Data, recipe: Mapping[str, Any] | None) -> Iterator[Source]:
     """The rows of config.source; the twin is written, and read like any other."""
     layout = "auto" if recipe else config.images.layout
     if config.source:
-        yield find(config.source, layout)
+        yield find(config.source, layout, config)
         return
     with tempfile.TemporaryDirectory() as folder:
-        phantom.write(folder, config.phantom, config.phantom.seed)
-        yield find(folder, layout)._replace(name="the simulated twin")
+        cxr_twins.write(folder, config)
+        yield find(folder, layout, config)._replace(name="the simulated twin")
 
 
 def _rows(source: Source, config: Data, recipe: Mapping[str, Any] | None) -> Rows:
     images = config.images
     made = labels(source, images, recipe)
     at = np.flatnonzero(made.lost == "")
-    size, equalize = _how(config, recipe)
-    if source.size not in (0, size):
-        raise InputError(
-            f"{source.name} was prepared at {source.size} pixels a side, "
-            f"data.images.size={size}; prepare it again, or ask for {source.size}"
-        )
+    size, equalize = _how(source, config, recipe)
     if not len(at):
         raise InputError(f"{source.name}: no image is left to read")
     keep = not config.source or len(at) * size * size <= images.memory * GIB
     limit = Limit(len(at), 1.0 if recipe else images.quarantine, source.name)
     with tqdm(None, "images", len(at), disable=None, leave=False) as bar:
         seen = look(source, at, size, equalize, keep, limit, bar)
-    whole, notes = cxr_people.one_sex(source.frame.assign(label=made.label))
+    whole, notes = cxr_people.one_each(source.frame.assign(label=made.label))
     bad = at[seen.reason != ""]
     made.lost[bad] = UNREADABLE
     whole["lost"] = made.lost
@@ -166,10 +162,17 @@ def _only(seen: Seen, good: np.ndarray) -> Seen:
     )
 
 
-def _how(config: Data, recipe: Mapping[str, Any] | None) -> tuple[int, str]:
-    if recipe:
-        return recipe["size"], recipe["equalize"]
-    return config.images.size, config.images.equalize
+def _how(
+    source: Source, config: Data, recipe: Mapping[str, Any] | None
+) -> tuple[int, str]:
+    """Pixels of a side, and how they are still to be equalized."""
+    asked = (config.images.size, _equalize(source, config))
+    size, equalize = (recipe["size"], recipe["equalize"]) if recipe else asked
+    return size, rest(source, size, equalize)
+
+
+def _equalize(source: Source, config: Data) -> str:
+    return config.images.equalize or source.equalize
 
 
 def _x(
@@ -177,7 +180,7 @@ def _x(
 ) -> Any:
     if rows.seen.pixels is not None:
         return rows.seen.pixels[..., None]
-    size, equalize = _how(config, recipe)
+    size, equalize = _how(source, config, recipe)
     return Stream(reader(source, size, equalize), rows.at, size)
 
 
@@ -212,17 +215,22 @@ def _spec(
         groups=people.groups,
         reference=people.reference,
         unit="patient",
-        simulated=not config.source or bool(recipe and recipe["simulated"]),
+        simulated=not config.source
+        or any(note.startswith(MADE_UP) for note in source.notes)
+        or bool(recipe and recipe["simulated"]),
         fingerprint=source.fingerprint,
         left_out=cxr_notes.left_out(rows.everything, people.group),
     )
 
 
-def _recipe(spec: Spec, config: Data, people: cxr_people.People) -> dict[str, Any]:
+def _recipe(
+    source: Source, spec: Spec, config: Data, people: cxr_people.People
+) -> dict[str, Any]:
     many = spec.task.startswith("multilabel")
+    planted = {} if config.source else cxr_twins.truth(config)
     return {
         "size": config.images.size,
-        "equalize": config.images.equalize,
+        "equalize": _equalize(source, config),
         "classes": list(spec.classes),
         "labels": list(spec.targets) if many else [],
         "attributes": list(people.attributes),
@@ -230,4 +238,5 @@ def _recipe(spec: Spec, config: Data, people: cxr_people.People) -> dict[str, An
         "groups": list(spec.groups),
         "reference": spec.reference,
         "simulated": spec.simulated,
+        **({"truth": planted} if planted else {}),
     }

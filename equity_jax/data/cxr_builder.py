@@ -1,16 +1,12 @@
-"""X-rays resized once, as a tfds data set in array_record, without TensorFlow.
+"""X-rays that were resized once, as a tfds data set in array_record.
 
-`write` reads each file once, in threads, part by part: a part is a whole file, so a
-killed run goes on with the next one. Then the parts become records: table.csv beside
-them has all rows of the source (also those without an image, so that every choice of
-classes, labels and views is still open), each with the number of its record. Pixels are
-kept before equalization.
+table.csv beside the shards has all rows of the source (also those without an image, so
+that every choice of classes, labels and views is still open), each with the number of
+its record.
 """
 
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,49 +14,54 @@ import numpy as np
 import pandas as pd
 import tensorflow_datasets as tfds
 
-from equity_jax.data.array_records import SPLIT, write_in_order
-from equity_jax.data.cxr_parts import Part
-from equity_jax.data.cxr_source import INFO, PREPARED, TEXTS, Seen, Source, csv
+from equity_jax.config import Records
+from equity_jax.data.array_records import SPLIT, describe
+from equity_jax.data.cxr_parts import SHARDS, Job, Work
+from equity_jax.data.cxr_source import ABOUT, TEXTS, VERSION, Seen, Source, csv
 from equity_jax.data.lookalikes import SIDE
 from equity_jax.data.pixels import Facts
-from equity_jax.files import TEMPORARY
 from equity_jax.types import InputError
 
-TABLE, THUMBS, ABOUT = "table.csv", "thumbs.npy", "about.json"
-SHOWN = ("file", "finding", "patient", "sex", "view", "source")
-RAW, SHARD = "raw: ", 4096  # of a label's column; images in a file
+TABLE, THUMBS = "table.csv", "thumbs.npy"
+SHOWN = tuple(n for n in TEXTS if n not in ("official", "lesion", "lost"))
+RAW = "raw: "  # begins a label's column
 DAMAGE = (OSError, ValueError, RuntimeError, IndexError)
 DESCRIPTION = "Chest X-rays, gray, resized; one record an image."
 
 
-def write(source: Source, parts: list[Part], size: int, target: Path) -> None:
-    """Records, table and thumbnails of all parts to the folder `target`, at once.
+def said(source: Source, records: Records, size: int) -> Callable[[int], dict]:
+    """What a record of a row says beside its image.
+
+    records, size: not used; `image_records.said` is asked in the same words.
 
     Example:
-        >>> write(source, parts, 224, Path("prepared/cxr/1.0.0"))  # doctest: +SKIP
+        >>> said(source, Records(), 224)(0)["file"]  # doctest: +SKIP
+        'COVID/COVID-1.png'
     """
-    staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=TEMPORARY))
-    features = {
-        "row": np.int64,
-        "age": np.float64,
-        "image": tfds.features.Image(shape=(size, size, 1), encoding_format="png"),
-        **{name: tfds.features.Text() for name in SHOWN},
+    columns = {name: source.frame[name].to_numpy(object) for name in (*SHOWN, "age")}
+    return lambda row: {"row": row} | {c: v[row] for c, v in columns.items()}
+
+
+def write(job: Job) -> None:
+    """Table, thumbnails and facts of a job's parts, beside their shards.
+
+    Of TFRecords only whose they are: all else is in the records.
+
+    Example:
+        >>> write(job)  # doctest: +SKIP
+    """
+    source, work, folder = job.source, job.work, job.near / SHARDS
+    if work.kind == "array_record":
+        _write_table(job, folder)
+    about = {
+        "layout": source.layout,
+        "fingerprint": source.fingerprint,
+        "notes": list(source.notes),
+        "labels": list(source.labels),
+        "size": work.size,
+        "equalize": work.equalize,
     }
-    try:
-        some = _examples(source.frame, parts)
-        write_in_order(staging, PREPARED, DESCRIPTION, features, some, SHARD)
-        _write_table(source, parts, size, staging)
-        staging.chmod(target.parent.stat().st_mode)  # mkdtemp's is private
-        staging.rename(target)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _examples(frame: pd.DataFrame, parts: list[Part]) -> Iterator[list[dict[str, Any]]]:
-    for part in parts:
-        for row, image in part.images():
-            said = {name: frame[name][row] for name in (*SHOWN, "age")}
-            yield [{"row": row, "image": image, **said}]
+    (folder / ABOUT).write_text(json.dumps(about, indent=1), "utf-8")
 
 
 def read_prepared(folder: Path) -> Source:
@@ -73,9 +74,7 @@ def read_prepared(folder: Path) -> Source:
         >>> read_prepared(Path("prepared/cxr/1.0.0")).size  # doctest: +SKIP
         224
     """
-    if not (folder / ABOUT).exists():
-        raise InputError(f"{folder}: not chest X-rays of scripts.prepare --dataset=cxr")
-    about = json.loads((folder / ABOUT).read_text("utf-8"))
+    about = _about(folder)
     table = csv(folder / TABLE)
     record = table["record"].astype(int).tolist()
     try:
@@ -90,7 +89,10 @@ def read_prepared(folder: Path) -> Source:
         except DAMAGE as error:
             raise _damaged(folder, error) from error
 
-    frame = table[list(TEXTS)].assign(age=pd.to_numeric(table["age"], errors="coerce"))
+    # What was prepared before race and insurance were columns does not record them.
+    frame = table.reindex(columns=list(TEXTS), fill_value="").assign(
+        age=pd.to_numeric(table["age"], errors="coerce")
+    )
     labels = [name.removeprefix(RAW) for name in table if name.startswith(RAW)]
     raw = table[[RAW + label for label in labels]].replace("", "nan")
     everyone = np.zeros((len(table), SIDE, SIDE), np.uint8)
@@ -107,6 +109,7 @@ def read_prepared(folder: Path) -> Source:
         raw.to_numpy(np.float32) if labels else None,
         about["size"],
         Seen(everyone, facts, table["reason"].to_numpy(object)),
+        equalize=about["equalize"],
     )
 
 
@@ -121,48 +124,66 @@ def _records(folder: Path) -> Any:
     return builder.as_data_source(split=SPLIT, decoders=raw)
 
 
-def _write_table(source: Source, parts: list[Part], size: int, folder: Path) -> None:
-    rows = np.flatnonzero(source.frame["lost"] == "")
-    seen = [part.seen for part in parts]
-    reason = np.full(len(source.frame), "", object)
-    reason[rows] = np.concatenate([one.reason for one in seen])
-    record = np.full(len(source.frame), -1)
-    for number, one in enumerate(_records(folder)):
-        record[one["row"]] = number
-    table = source.frame.assign(record=record, reason=reason)
-    for k, label in enumerate(source.labels):
-        table[RAW + label] = source.raw[:, k]
-    facts = pd.concat([one.facts for one in seen], ignore_index=True).set_axis(rows)
-    facts = facts.reindex(range(len(table)))
-    facts = facts.fillna({"width": 0, "height": 0, "mode": ""})
-    facts = facts.astype({"width": int, "height": int})
-    pd.concat([table, facts], axis=1).to_csv(folder / TABLE, index=False)
-    np.save(folder / THUMBS, np.concatenate([one.thumbs for one in seen]))
-    about = {
-        "layout": source.layout,
-        "fingerprint": source.fingerprint,
-        "notes": list(source.notes),
-        "size": size,
+def _write_table(job: Job, folder: Path) -> None:
+    """A row of the table for each row of the source, also for those without an image.
+
+    Thumbnails go straight to their file: only words and numbers are held.
+    """
+    frame, size = job.source.frame, job.work.size
+    shape = (int((frame["lost"] == "").sum()), SIDE, SIDE)
+    head = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    bytes_, lengths, facts = 0, [], []
+    with open(folder / THUMBS, "wb") as thumbs:
+        np.lib.format.write_array_header_1_0(thumbs, head)
+        for part in job.parts():
+            seen = job.seen_of(part)
+            thumbs.write(seen["thumbs"].tobytes())
+            whole = seen["reason"] == ""
+            record = np.where(whole, sum(lengths) + np.cumsum(whole) - 1, -1)
+            known = {name: seen[name] for name in ("reason", *Facts._fields)}
+            rows = [row["row"] for row in part.rows]
+            facts.append(pd.DataFrame({"record": record, **known}, rows))
+            lengths.append(int(whole.sum()))
+            bytes_ += int(seen["size"])
+    table = frame.join(pd.concat(facts))
+    table = table.fillna({"record": -1, "reason": "", "width": 0, "height": 0})
+    table = table.astype({"record": int, "width": int, "height": int})
+    for k, label in enumerate(job.source.labels):
+        table[RAW + label] = job.source.raw[:, k]
+    table.to_csv(folder / TABLE, index=False)
+    features = {
+        "row": np.int64,
+        "age": np.float64,
+        "image": tfds.features.Image(shape=(size, size, 1), encoding_format="png"),
+        **{name: tfds.features.Text() for name in SHOWN},
     }
-    (folder / ABOUT).write_text(json.dumps(about, indent=1), "utf-8")
+    named = (job.work.name, VERSION)
+    describe(folder, named, DESCRIPTION, features, lengths, bytes_)
 
 
-def prepared_of(target: Path, source: Source, size: int) -> bool:
-    """Whether `target` holds this source at this size; False: nothing is there.
+def holds(target: Path, source: Source, work: Work) -> bool:
+    """Whether `target` holds this source, prepared so; False: nothing is there.
 
     Raises:
         InputError: it holds something else.
 
     Example:
-        >>> prepared_of(Path("no such folder"), source, 224)  # doctest: +SKIP
+        >>> holds(Path("no such folder"), source, work)  # doctest: +SKIP
         False
     """
-    if not (target / INFO).exists():
+    if not target.exists():
         return False
-    there = read_prepared(target)
-    if (there.fingerprint, there.size) == (source.fingerprint, size):
+    about = _about(target)
+    asked = (source.fingerprint, work.size, work.equalize)
+    if (about["fingerprint"], about["size"], about["equalize"]) == asked:
         return True
     raise InputError(
-        f"{target} was prepared from other files or at another size; expected an "
-        "empty --data_dir"
+        f"{target} was prepared from other files, at another size, or otherwise "
+        "equalized or named; expected an empty --data_dir"
     )
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    if not (folder / ABOUT).exists():
+        raise InputError(f"{folder}: not chest X-rays of scripts.prepare")
+    return {"equalize": "", **json.loads((folder / ABOUT).read_text("utf-8"))}

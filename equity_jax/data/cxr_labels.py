@@ -9,12 +9,13 @@ import pandas as pd
 
 from equity_jax.config import Images
 from equity_jax.data.cxr_names import FRONTAL
-from equity_jax.data.cxr_source import Source
+from equity_jax.data.cxr_source import NOTHING, Source
 from equity_jax.types import InputError
 
+BLANK = {"zeros": 0.0, "ignore": np.nan}
 UNCERTAIN = {"u-zeros": 0.0, "u-ones": 1.0, "u-ignore": np.nan}
 VIEWS = ("all", "frontal")
-LATERAL = "a view that is not frontal"
+LATERAL, NO_VIEW = "a view that is not frontal", "a view that is not recorded"
 COVID = re.compile(r"(^|/)\s*covid", re.IGNORECASE)
 OPACITY = "lung opacity"
 UNDECIDED = ("", "todo", "unknown")
@@ -61,6 +62,8 @@ def labels(
     if images.views == "frontal" and not recipe:
         unfit = (view != "") & ~view.str.startswith(FRONTAL)
         lost[(lost == "") & unfit.to_numpy()] = LATERAL
+        if source.layout == "mimic":  # elsewhere a blank is mostly a frontal view
+            lost[(lost == "") & (view == "").to_numpy()] = NO_VIEW
     many = bool(recipe["labels"]) if recipe else source.raw is not None
     return (_many if many else _one)(source, images, recipe, lost)
 
@@ -155,19 +158,26 @@ def _many(
     if images.uncertain not in UNCERTAIN:
         known = ", ".join(UNCERTAIN)
         raise InputError(f"data.images.uncertain={images.uncertain!r}; known: {known}")
+    if images.blank not in BLANK:
+        raise InputError(
+            f"data.images.blank={images.blank!r}; expected zeros or ignore"
+        )
     wanted = recipe["labels"] if recipe else _wanted(source, images.labels)
     raw = np.full((len(source.frame), len(wanted)), np.nan, np.float32)
     told = source.raw is not None
     for k, name in enumerate(wanted):
         if told and name in source.labels:
             raw[:, k] = source.raw[:, source.labels.index(name)]
-            raw[np.isnan(raw[:, k]), k] = 0.0  # not mentioned
+            # "No Finding" is never 0 in the tables: where it is blank there is one.
+            blank = 0.0 if name == NOTHING else BLANK[images.blank]
+            raw[np.isnan(raw[:, k]), k] = blank
     used = lost == ""
     uncertain = int((raw[used] == -1).sum())
     raw[raw == -1] = UNCERTAIN[images.uncertain]
     mask = (~np.isnan(raw)).astype(np.float32)
     y = np.nan_to_num(raw).astype(np.float32)
-    notes = (f"{len(wanted)} labels a row; a finding not mentioned counts as absent.",)
+    blanks = "counts as absent" if images.blank == "zeros" else "is unknown"
+    notes = (f"{len(wanted)} labels a row; a finding not mentioned {blanks}.",)
     if uncertain:
         notes += (f"{uncertain} uncertain labels: policy {images.uncertain}.",)
     finding = source.frame["finding"].to_numpy(object)

@@ -8,20 +8,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from equity_jax.data import cxr_folders, cxr_tables
-from equity_jax.data.cxr_source import Source, home, images, make
+from equity_jax.config import Data
+from equity_jax.data import cxr_folders, cxr_tables, image_records, mimic_images
+from equity_jax.data.cxr_source import NAMES, VERSION, Source, home, images, make
 from equity_jax.types import InputError
 
 
 class Layout(NamedTuple):
-    """read: folder -> Source or None; expects: what the folder must hold."""
+    """read: folder -> Source or None; expects: what the folder must hold; options: the
+    part of config.data that `read` gets after the folder, "" = none.
+    """
 
-    read: Callable[[Path], Source | None]
+    read: Callable[..., Source | None]
     expects: str
+    options: str = ""
 
 
-def find(source: str, layout: str = "auto") -> Source:
+def find(source: str, layout: str = "auto", data: Data | None = None) -> Source:
     """The rows of the folder `source`.
+
+    layout: a name of LAYOUTS, or "auto"; data: where a layout's options are (None: the
+    usual ones).
 
     Raises:
         InputError: no such folder, an unknown layout, or a folder that is not laid out
@@ -39,7 +46,9 @@ def find(source: str, layout: str = "auto") -> Source:
         known = ", ".join(("auto", *LAYOUTS))
         raise InputError(f"data.images.layout={layout!r} is unknown; known: {known}")
     for name in LAYOUTS if layout == "auto" else (layout,):
-        found = LAYOUTS[name].read(root)
+        one = LAYOUTS[name]
+        options = (getattr(data or Data(), one.options),) if one.options else ()
+        found = one.read(root, *options)
         if found:
             return found
     if layout == "auto":
@@ -47,14 +56,18 @@ def find(source: str, layout: str = "auto") -> Source:
     raise InputError(f"{source} is not {layout!r}; expected {LAYOUTS[layout].expects}")
 
 
-def prepared(root: Path) -> Source | None:
-    """What `scripts.prepare` wrote: its --data_dir, or anything below."""
-    folder = home(root)
-    if folder is None:
-        return None
-    from equity_jax.data.cxr_builder import read_prepared  # slow to import
+def prepared(root: Path, name: str) -> Source | None:
+    """What `scripts.prepare` wrote: its --data_dir, or anything below.
 
-    return read_prepared(folder)
+    name: of the data set, which is looked for first.
+    """
+    for one in sorted(NAMES, key=lambda n: n != name):
+        folder = home(root, (one, VERSION))
+        if folder is not None:
+            from equity_jax.data.cxr_builder import read_prepared  # slow to import
+
+            return read_prepared(folder)
+    return None
 
 
 def dicom(root: Path) -> Source | None:
@@ -74,9 +87,13 @@ def plain(root: Path) -> Source | None:
 
 
 LAYOUTS = {
-    "prepared": Layout(prepared, "the --data_dir of scripts.prepare"),
+    "prepared": Layout(prepared, "the --data_dir of scripts.prepare", "name"),
     "nih": Layout(cxr_tables.nih, "Data_Entry_2017*.csv and images/"),
     "chexpert": Layout(cxr_tables.chexpert, "train.csv or valid.csv of CheXpert"),
+    "mimic": Layout(
+        mimic_images.mimic, "files/p10/... and the tables of MIMIC-CXR-JPG", "mimic"
+    ),
+    "records": Layout(image_records.records, "*.tfrecord* files", "records"),
     "folders": Layout(cxr_folders.folders, "a folder of images per class"),
     "table": Layout(cxr_folders.table, "a CSV with a column of file names"),
     "dicom": Layout(dicom, "*.dcm files"),

@@ -27,6 +27,8 @@ def notes(
     said = ["SIMULATED: these are not real X-rays."] if spec.simulated else []
     said += [f"{len(frame):,} images of {people:,} patients (layout {source.layout})."]
     said += [*source.notes, *rows.made.notes, *rows.notes]
+    if source.equalize:
+        said.append(f"scripts.prepare has treated the pixels: {source.equalize}.")
     lost = rows.everything.loc[rows.everything["lost"] != "", "lost"]
     if len(lost):
         parts = ", ".join(f"{n:,} {why}" for why, n in lost.value_counts().items())

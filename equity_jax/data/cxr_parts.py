@@ -1,126 +1,167 @@
-"""Reading a source part by part, each kept as a file: what a kill cannot undo."""
+"""X-rays prepared part by part, each a shard of records: what a kill cannot undo.
 
-import shutil
-from collections.abc import Iterator
+A part is a thousand rows. Whoever makes it, a thread here or a worker of Beam's
+elsewhere, calls `make`, which leaves two files: the shard, and what was seen of its
+images. A part whose second file is there is not made again. No more than a block of
+images is in memory at any time, however many there are.
+"""
+
+import contextlib
+import posixpath
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import fsspec
 import numpy as np
-import pandas as pd
-from tqdm import tqdm
 
-from equity_jax.config import Images
-from equity_jax.data.cxr_pixels import Limit, each, look
-from equity_jax.data.cxr_source import PREPARED, Seen, Source
-from equity_jax.data.pixels import Facts, encode
-from equity_jax.files import atomic, write_csv
-from equity_jax.types import InputError
+from equity_jax.data import array_records, film, tfrecord
+from equity_jax.data.cxr_pixels import each
+from equity_jax.data.cxr_source import Source
+from equity_jax.data.examples import example
+from equity_jax.data.pixels import Facts, Unreadable
+from equity_jax.files import atomic
 
-ROWS = 512  # of a part
-QUARANTINE = "quarantine.csv"
+ROWS = 1024  # of a part
+SHARDS = "shards"  # the folder, beside what was seen
+KINDS = {
+    "array_record": (array_records.shard, array_records.write_shard),
+    "tfrecord": (lambda name, n: f"{name}.tfrecord-{n:05d}", tfrecord.write),
+}
+
+
+class Work(NamedTuple):
+    """What is made of every image. Plain facts, which travel to other machines.
+
+    name: of the data set; kind: of KINDS; size, equalize: as data.images says;
+    image: the feature that holds the PNG.
+    """
+
+    name: str
+    kind: str
+    size: int
+    equalize: str = ""
+    image: str = "image"
 
 
 class Part(NamedTuple):
-    """Some rows that were looked at: int[n]; seen without pixels; path: their PNGs."""
+    """number: 0, 1, ...; rows: one dict an image: `row` and `file` of the source, and
+    `said`, the other features of its record.
+    """
 
-    rows: np.ndarray
-    seen: Seen
-    path: Path
+    number: int
+    rows: list[dict[str, Any]]
 
-    def images(self) -> Iterator[tuple[int, bytes]]:
-        """(row, PNG) of each readable image."""
-        with np.load(self.path) as held:
-            data, ends = held["data"].tobytes(), held["ends"].tolist()
-        for row, start, end in zip(self.rows, [0, *ends], ends, strict=False):
-            if end > start:
-                yield int(row), data[start:end]
+    @property
+    def seen(self) -> str:
+        """The name of the file that says what was seen."""
+        return f"{self.number:05d}.npz"
 
 
-def prepare(
-    source: Source, images: Images, data_dir: str, *, quiet: bool = False
-) -> tuple[Path, int, int]:
-    """Resizes every image of `source` once: (folder, images, unreadable ones).
+class Job(NamedTuple):
+    """A source, what is made of it, and where its parts lie.
 
-    images: size and quarantine are used. Unreadable files are listed in
-    data_dir/cxr/quarantine.csv, also where they are too many. A folder that holds the
-    same is left as it is; a run that was killed goes on.
+    said: row -> the features of its record beside the image; near: the folder of the
+    parts; folder: the same, or an fsspec URL that workers elsewhere can write to.
+    """
 
-    Raises:
-        InputError: too many unreadable files; data_dir holds another data set.
+    source: Source
+    work: Work
+    said: Callable[[int], dict[str, Any]]
+    near: Path
+    folder: str
+
+    def parts(self) -> Iterator[Part]:
+        """All of them; made when asked for, since rows of text fill memory too."""
+        files = self.source.frame["file"].to_numpy()
+        rows = np.flatnonzero(self.source.frame["lost"] == "").tolist()
+        for number, top in enumerate(range(0, len(rows), ROWS)):
+            some = rows[top : top + ROWS]
+            told = [{"row": r, "file": files[r], "said": self.said(r)} for r in some]
+            yield Part(number, told)
+
+    def seen_of(self, part: Part) -> dict[str, np.ndarray]:
+        """What `make` saw of the n images of a part that is near.
+
+        thumbs: uint8[n, 32, 32]; width, height, mode and reason: [n]; size: int, bytes
+        of its records.
+        """
+        with np.load(self.near / part.seen) as held:
+            return dict(held)
+
+
+def make(
+    part: Part,
+    get: Callable[[dict[str, Any]], bytes],
+    work: Work,
+    folder: str,
+    *,
+    threads: int | None = None,
+) -> None:
+    """The shard of a part and what was seen of it, to `folder`, a path or a URL.
+
+    get: one of part.rows -> the bytes of its file, or Unreadable; threads: None, one a
+    core.
 
     Example:
-        >>> prepare(find("cxr"), Images(size=224), "prepared")  # doctest: +SKIP
+        >>> make(part, get, Work("cxr", "array_record", 224), "parts")  # doctest: +SKIP
     """
-    from equity_jax.data.cxr_builder import prepared_of, write  # slow to import
+    named, write = KINDS[work.kind]
+    seen: list[film.Film] = []
+    size = [0]
 
-    if source.size:
-        raise InputError(f"{source.name} is prepared already; give --source its source")
-    target = Path(data_dir).joinpath(*PREPARED)
-    rows = np.flatnonzero(source.frame["lost"] == "")
-    if not len(rows):
-        raise InputError(f"{source.name}: no image is there to prepare")
-    lists = target.parent / QUARANTINE
-    if not prepared_of(target, source, images.size):
-        folder = target.parent / f".parts-{source.fingerprint}-{images.size}"
-        folder.mkdir(parents=True, exist_ok=True)
-        limit = Limit(len(rows), images.quarantine, source.name)
+    def one(place: int) -> film.Film:
+        row = part.rows[place]
         try:
-            parts = _parts(source, rows, images.size, folder, limit, quiet)
-        finally:
-            _list(lists, limit.found)
-        write(source, parts, images.size, target)
-        for old in target.parent.glob(".parts-*"):
-            shutil.rmtree(old)
-    return target, len(rows), len(pd.read_csv(lists))
+            return film.film(get(row), row["file"], work.size, work.equalize)
+        except Unreadable as error:
+            return film.lost(str(error))
+
+    def payloads() -> Iterator[bytes]:
+        for row, shown in zip(
+            part.rows, each(one, len(part.rows), threads), strict=True
+        ):
+            seen.append(shown._replace(png=b""))
+            if shown.png:
+                payload = example({**row["said"], work.image: shown.png})
+                size.append(len(payload))
+                yield payload
+
+    with _placed(folder, f"{SHARDS}/{named(work.name, part.number)}") as path:
+        write(path, payloads())
+    facts = {f: [getattr(s.facts, f) for s in seen] for f in Facts._fields}
+    with _placed(folder, part.seen) as path, open(path, "wb") as file:
+        thumbs = np.array([s.thumb for s in seen])
+        reason = np.array([s.reason for s in seen])
+        np.savez(file, thumbs=thumbs, reason=reason, size=sum(size), **facts)
 
 
-def _parts(
-    source: Source, rows: np.ndarray, size: int, folder: Path, limit: Limit, quiet: bool
-) -> list[Part]:
-    made, files = [], source.frame["file"].to_numpy()
-    with tqdm(None, "images", len(rows), disable=quiet) as bar:
-        for number, top in enumerate(range(0, len(rows), ROWS)):
-            mine, path = rows[top : top + ROWS], folder / f"{number:05d}.npz"
-            if path.exists():  # of the run before
-                seen = _read(path)
-                for file, reason in zip(files[mine], seen.reason, strict=True):
-                    limit.met(file, reason)
-                bar.update(len(mine))
-            else:
-                seen = look(source, mine, size, "", True, limit, bar)
-                _write(seen, path)
-            made.append(Part(mine, seen._replace(pixels=None), path))
-    return made
+def here(job: Job, todo: Iterable[Part]) -> Iterator[Part]:
+    """Makes parts with the cores of this machine, each when it is asked for.
+
+    Example:
+        >>> done = list(here(job, job.parts()))  # doctest: +SKIP
+    """
+
+    def get(row: dict[str, Any]) -> bytes:
+        return job.source.get(row["row"])
+
+    for part in todo:
+        make(part, get, job.work, job.folder)
+        yield part
 
 
-def _write(seen: Seen, path: Path) -> None:
-    pngs = [b""] * len(seen.reason)
-
-    def one(place: int) -> str:
-        if not seen.reason[place]:
-            pngs[place] = encode(seen.pixels[place])
-        return ""
-
-    list(each(one, len(pngs)))
-    facts = {name: seen.facts[name].to_numpy() for name in ("width", "height")}
-    with atomic(path) as temporary, open(temporary, "wb") as file:
-        np.savez(
-            file,
-            data=np.frombuffer(b"".join(pngs), np.uint8),
-            ends=np.cumsum([len(png) for png in pngs]),
-            thumbs=seen.thumbs,
-            mode=seen.facts["mode"].to_numpy(str),
-            reason=seen.reason.astype(str),
-            **facts,
-        )
-
-
-def _read(path: Path) -> Seen:
-    with np.load(path) as held:
-        facts = pd.DataFrame({name: held[name] for name in Facts._fields})
-        return Seen(held["thumbs"], facts, held["reason"].astype(object))
-
-
-def _list(path: Path, found: list[tuple[str, str]]) -> None:
-    table = pd.DataFrame(found, columns=["file", "reason"])
-    write_csv(path, table)
+@contextlib.contextmanager
+def _placed(folder: str, name: str) -> Iterator[Path]:
+    """A path to write to, whole or not at all; what is far is written here first."""
+    if "://" not in folder:
+        with atomic(Path(folder, name)) as path:
+            yield path
+        return
+    with tempfile.TemporaryDirectory() as near:
+        path = Path(near, "part")
+        yield path
+        system, root = fsspec.core.url_to_fs(folder)
+        system.makedirs(posixpath.dirname(f"{root}/{name}"), exist_ok=True)
+        system.put_file(str(path), f"{root}/{name}")

@@ -12,8 +12,13 @@ from equity_jax.data.cxr_labels import Labels, strata
 from equity_jax.data.cxr_names import bands
 from equity_jax.types import TEST, TRAIN, InputError
 
-ATTRIBUTES = ("sex", "age", "view", "source")
+ATTRIBUTES = ("race", "sex", "insurance", "age", "view", "source")
+OF_PATIENTS = {
+    "sex": "sexes",
+    "race": "races",
+}  # one a patient; of the others one a row
 UNKNOWN = "not recorded"
+GROUP = Data().group
 
 
 class People(NamedTuple):
@@ -66,55 +71,59 @@ def divide(
     return People(kept, group, names, reference, split, trained)
 
 
-def one_sex(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Every row has the sex that was first recorded of its patient; what to say.
+def one_each(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Every row has the sex and race first recorded of its patient; what to say.
 
     Example:
         >>> frame = pd.DataFrame({"patient": ["a", "a"], "sex": ["Male", "Female"]})
-        >>> one_sex(frame)[0]["sex"].tolist()
+        >>> one_each(frame.assign(race=""))[0]["sex"].tolist()
         ['Male', 'Male']
     """
-    said = frame[frame["sex"] != ""].groupby("patient")["sex"].agg(["first", "nunique"])
-    conflicts = int((said["nunique"] > 1).sum())
-    first = said["first"].to_dict()
-    known = [first.get(patient, "") for patient in frame["patient"]]
-    notes = (
-        (f"{conflicts} patients have both sexes: the first recorded is kept.",)
-        if conflicts
-        else ()
-    )
-    return frame.assign(sex=known), notes
+    notes: tuple[str, ...] = ()
+    for name, several in OF_PATIENTS.items():
+        said = frame[frame[name] != ""].groupby("patient")[name]
+        said = said.agg(["first", "nunique"])
+        conflicts = int((said["nunique"] > 1).sum())
+        first = said["first"].to_dict()
+        known = [first.get(patient, "") for patient in frame["patient"]]
+        frame = frame.assign(**{name: known})
+        if conflicts:
+            notes += (
+                f"{conflicts} patients have two {several}: the first recorded is kept.",
+            )
+    return frame, notes
 
 
 def attributes(frame: pd.DataFrame) -> dict[str, np.ndarray]:
     """Each of ATTRIBUTES, and the label: str[N], "" = not recorded."""
-    made = {name: frame[name].to_numpy(str) for name in ("sex", "view", "source")}
-    made["age"] = bands(frame["age"].to_numpy(np.float64))
-    made["label"] = frame["label"].to_numpy(str)
-    return {name: made[name] for name in (*ATTRIBUTES, "label")}
+    age = bands(frame["age"].to_numpy(np.float64))
+    return {
+        name: age if name == "age" else frame[name].to_numpy(str)
+        for name in (*ATTRIBUTES, "label")
+    }
 
 
 def grouping(made: Mapping[str, np.ndarray], config: Data) -> str:
-    """The attribute that defines groups: data.group if it is one of a chest X-ray's.
+    """The attribute that defines groups: data.group, if there are several.
 
-    Otherwise (the default is of another data set) sex, if both are recorded; else the
-    source, if there are several; else the label.
+    Where the default is not recorded, sex, if both are; else the source, if there are
+    several; else the label.
 
     Raises:
-        InputError: data.group is not recorded.
+        InputError: data.group is not recorded, and it is not the default.
 
     Example:
         >>> grouping({"sex": np.array(["Male", "Female"])}, Data())
         'sex'
     """
     several = [name for name, v in made.items() if len(set(v.tolist()) - {""}) > 1]
-    if config.group in (*ATTRIBUTES, "label"):
-        if config.group not in several:
-            raise InputError(
-                f"data.group={config.group!r} is not recorded, or has one value; "
-                f"expected one of: {', '.join(several)}"
-            )
+    if config.group in several:
         return config.group
+    if config.group not in ("", GROUP):
+        raise InputError(
+            f"data.group={config.group!r} is not recorded, or has one value; "
+            f"expected one of: {', '.join(several)}"
+        )
     return next((g for g in ("sex", "source") if g in several), "label")
 
 

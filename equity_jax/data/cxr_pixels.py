@@ -3,15 +3,17 @@
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from equity_jax.data import lookalikes, pixels
+from equity_jax.data import borders, film, lookalikes, pixels
 from equity_jax.data.cxr_source import Seen, Source
 from equity_jax.types import InputError
 
+Made = TypeVar("Made")
 BLOCK = 512  # images that are under way when reading stops
 SHOWN = 3  # unreadable files that an error lists
 UNREADABLE = "unreadable"
@@ -85,13 +87,13 @@ def look(
     def one(place: int) -> str:
         try:
             data = source.get(int(rows[place]))
-            image = pixels.read(data, files[place], size)
+            plain, shown = film.develop(data, files[place], size, equalize)
             facts[place] = pixels.facts(data, files[place])
         except pixels.Unreadable as error:
             return str(error)
-        thumbs[place] = lookalikes.thumbnail(image)
+        thumbs[place] = lookalikes.thumbnail(plain)
         if keep:
-            kept[place] = pixels.prepare(image, size, equalize)
+            kept[place] = shown
         return ""
 
     for place, reason in enumerate(each(one, len(rows))):
@@ -100,6 +102,30 @@ def look(
         limit.met(files[place], reason)
     named = pd.DataFrame(facts, columns=pixels.Facts._fields)
     return Seen(thumbs, named, reasons, kept if keep else None)
+
+
+def rest(source: Source, size: int, equalize: str) -> str:
+    """What `equalize` asks for beyond what scripts.prepare did to the source's pixels.
+
+    Raises:
+        InputError: prepared pixels are of another size, or cannot become these.
+
+    Example:
+        >>> rest(source, 224, "borders+clahe")  # doctest: +SKIP
+    """
+    done = source.equalize
+    left = equalize.removeprefix(done).removeprefix("+")
+    if source.size not in (0, size):
+        raise InputError(
+            f"{source.name} was prepared at {source.size} pixels a side, "
+            f"data.images.size={size}; prepare it again, or ask for {source.size}"
+        )
+    if source.size and (not equalize.startswith(done) or left.startswith(borders.WORD)):
+        raise InputError(
+            f"{source.name} was prepared with --equalize={done}, data.images.equalize="
+            f"{equalize!r} cannot be made of that; prepare it again"
+        )
+    return left
 
 
 def reader(source: Source, size: int, equalize: str) -> Callable[[int], np.ndarray]:
@@ -117,14 +143,16 @@ def reader(source: Source, size: int, equalize: str) -> Callable[[int], np.ndarr
     return get
 
 
-def each(do: Callable[[int], str], n: int) -> Iterator[str]:
-    """do(0), do(1), ... in order, by a thread a core, in blocks.
+def each(
+    do: Callable[[int], Made], n: int, threads: int | None = None
+) -> Iterator[Made]:
+    """do(0), do(1), ... in order, by `threads` (None: a core each), in blocks.
 
     Example:
         >>> list(each(str, 3))
         ['0', '1', '2']
     """
-    pool = ThreadPoolExecutor(os.cpu_count())
+    pool = ThreadPoolExecutor(threads or os.cpu_count())
     try:
         for top in range(0, n, BLOCK):
             yield from pool.map(do, range(top, min(n, top + BLOCK)))

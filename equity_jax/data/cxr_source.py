@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,13 +15,16 @@ from equity_jax.types import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
 TEXTS = (
-    *("file", "finding", "patient", "sex", "view", "source", "official", "lesion"),
-    "lost",
+    *("file", "finding", "patient", "race", "sex", "insurance", "view", "source"),
+    *("official", "lesion", "lost"),
 )
-PREPARED = ("cxr", "1.0.0")  # below --data_dir of scripts.prepare: name, version
-INFO = "dataset_info.json"
+NAMES, VERSION = ("cxr", "mimic_cxr"), "1.0.0"  # below --data_dir of scripts.prepare
+INFO, ABOUT = "dataset_info.json", "about.json"
 NO_FILE = "listed, but no such file"
 NO_XRAY = "another modality than X-ray"
+NOTHING = "No Finding"
+LICENSE = "LICENSE.txt"
+MADE_UP = "SIMULATED"  # how the license of a simulated twin begins
 
 
 class Seen(NamedTuple):
@@ -45,7 +48,7 @@ class Source(NamedTuple):
     the data allow ("" = any, "train|valid"); get: row -> the bytes of its file; labels
     and raw float32[N, K]: multi-label findings (1, 0, -1 = uncertain, NaN = not
     mentioned); size: of prepared pixels, 0 = originals; seen: the first look of
-    scripts.prepare, row for row.
+    scripts.prepare, row for row; equalize: how these pixels were equalized by it.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Source(NamedTuple):
     raw: np.ndarray | None = None
     size: int = 0
     seen: Seen | None = None
+    equalize: str = ""
 
 
 def make(
@@ -67,11 +71,13 @@ def make(
     notes: Sequence[str] = (),
     labels: Sequence[str] = (),
     raw: np.ndarray | None = None,
+    within: tuple[Callable[[int], bytes], Sequence[Path]] | None = None,
 ) -> Source:
     """A Source of text columns: sex, age and view in any words, the rest as it is.
 
     root: `file` is a path below it; columns: of TEXTS and "age"; "file" is needed.
-    A row without a patient is a patient of its own, named by its file.
+    A row without a patient is a patient of its own, named by its file. within: where
+    `file` is no path, what reads a row, and the files that hold them all.
 
     Raises:
         InputError: no row; a file that is listed twice.
@@ -87,11 +93,13 @@ def make(
     twice = frame["file"].duplicated()
     if twice.any():
         raise InputError(f"{root}: {frame['file'][twice].iloc[0]} is listed twice")
-    stems = frame["file"].map(lambda file: Path(file).stem)
-    frame["patient"] = frame["patient"].str.strip().mask(lambda p: p == "", stems)
-    said = [*notes, *_words(frame, columns)]
+    frame["patient"] = frame["patient"].str.strip()
+    alone = frame["patient"] == ""
+    frame.loc[alone, "patient"] = [Path(file).stem for file in frame["file"][alone]]
+    said = [*_license(root), *notes, *_words(frame, columns)]
     frame["age"] = [names.age(a) for a in _texts(columns.get("age", ""), n)]
-    print_ = _fingerprint(root, frame, raw)
+    whole = within[1] if within else _paths(root, frame)
+    print_ = _fingerprint(frame, whole, raw)
 
     def get(row: int) -> bytes:
         try:
@@ -100,18 +108,32 @@ def make(
             raise Unreadable(f"{files[row]}: {error.strerror}") from error
 
     files = frame["file"].tolist()
+    read = within[0] if within else get
     return Source(
-        str(root), layout, frame, get, print_, tuple(said), tuple(labels), raw
+        str(root), layout, frame, read, print_, tuple(said), tuple(labels), raw
     )
 
 
-def home(root: Path, prepared: tuple[str, str] = PREPARED) -> Path | None:
+def present(raw: np.ndarray, labels: Sequence[str]) -> list[str]:
+    """The findings of each of N rows between bars, NOTHING where there are none.
+
+    raw: float[N, K], 1 = present.
+
+    Example:
+        >>> present(np.array([[1.0, 1.0], [0.0, np.nan]]), ["Edema", "Fracture"])
+        ['Edema|Fracture', 'No Finding']
+    """
+    names = np.array(labels)
+    return ["|".join(names[row == 1].tolist()) or NOTHING for row in raw]
+
+
+def home(root: Path, prepared: tuple[str, str]) -> Path | None:
     """Where what scripts.prepare wrote lies; root: its --data_dir or a folder below.
 
     prepared: name and version of the data set.
 
     Example:
-        >>> home(Path("no such folder"))
+        >>> home(Path("no such folder"), ("cxr", "1.0.0"))
     """
     name, version = prepared
     places = (root, root / version, root / name / version)
@@ -156,6 +178,12 @@ def _shown(path: Path, folder: Path) -> bool:
     return not any(p.startswith(".") for p in path.relative_to(folder).parts)
 
 
+def _license(root: Path) -> list[str]:
+    path = root / LICENSE
+    made_up = path.is_file() and path.read_text("utf-8", "replace").startswith(MADE_UP)
+    return [f"{MADE_UP} images, as their {LICENSE} says."] if made_up else []
+
+
 def _texts(column: Sequence[str] | str, n: int) -> Sequence[str]:
     return [column] * n if isinstance(column, str) else [str(cell) for cell in column]
 
@@ -183,13 +211,17 @@ def _words(frame: pd.DataFrame, columns: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def _fingerprint(root: Path, frame: pd.DataFrame, raw: np.ndarray | None) -> str:
+def _paths(root: Path, frame: pd.DataFrame) -> Iterator[Path | None]:
+    for file, lost in zip(frame["file"], frame["lost"], strict=True):
+        yield None if lost else root / file
+
+
+def _fingerprint(
+    frame: pd.DataFrame, files: Iterable[Path | None], raw: np.ndarray | None
+) -> str:
     """Of file names, sizes and the table; pixels are not read."""
     digest = hashlib.sha256(frame.to_csv(index=False).encode())
-    sizes = [
-        (root / file).stat().st_size if not lost else -1
-        for file, lost in zip(frame["file"], frame["lost"], strict=True)
-    ]
+    sizes = [path.stat().st_size if path else -1 for path in files]
     digest.update(np.array(sizes, np.int64).tobytes())
     if raw is not None:
         digest.update(np.ascontiguousarray(raw, np.float32).tobytes())

@@ -6,7 +6,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from equity_jax.data.cxr_source import NO_FILE, Source, csv, images, make
+from equity_jax.data.cxr_source import (
+    NO_FILE,
+    NOTHING,
+    Source,
+    csv,
+    images,
+    make,
+    present,
+)
 from equity_jax.types import InputError
 
 NIH = (
@@ -23,10 +31,15 @@ NIH_LABELS = (
     *("Emphysema", "Fibrosis", "Hernia", "Infiltration", "Mass", "Nodule"),
     *("Pleural_Thickening", "Pneumonia", "Pneumothorax"),
 )
-NOTHING = "No Finding"
 LISTS = {"train_val_list.txt": "train|valid", "test_list.txt": "test"}
 UNLISTED = "in neither official list"
 CHEXPERT = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA")
+PEOPLE = "CHEXPERT DEMO.csv"  # Stanford's workbook of the same name, saved as a CSV
+RACES = {  # a word of PRIMARY_RACE, and what it means; the first wins
+    **{name.upper(): name for name in ("White", "Black", "Asian", "Pacific Islander")},
+    **dict.fromkeys(("NATIVE AMERICAN", "AMERICAN INDIAN"), "Native American"),
+    "OTHER": "Other",
+}
 # Stanford kept its test patients back; valid.csv is what it published to validate on.
 HALVES = {"train.csv": "train|test", "valid.csv": "valid"}
 
@@ -76,9 +89,11 @@ def chexpert(root: Path) -> Source | None:
     """CheXpert: train.csv, valid.csv and the folders that their paths name.
 
     Irvin et al., AAAI 2019. 14 findings (No Finding is one): 1, 0, -1 = uncertain (see
-    data.images.uncertain), blank = not mentioned, which counts as 0. Patient and study
-    are in the path. valid.csv is the validation, and the test is drawn from train.csv,
-    by patient, because the official test was not published; without it both are drawn.
+    data.images.uncertain), blank = not mentioned (see data.images.blank). Patient and
+    study are in the path. valid.csv is the validation, and the test is drawn from
+    train.csv, by patient, because the official test was not published; without it both
+    are drawn. Race is that of the workbook of demographics, where it was saved as
+    PEOPLE: Hispanic by either column, else as PRIMARY_RACE says.
 
     Raises:
         InputError: a label that is neither 1, 0, -1 nor blank; columns that differ.
@@ -106,9 +121,9 @@ def chexpert(root: Path) -> Source | None:
         "lost": ["" if (root / name).is_file() else NO_FILE for name in file],
     }
     raw = frame[labels].replace("", "nan").to_numpy(np.float32)
-    columns["finding"] = [
-        "|".join(np.array(labels)[row == 1].tolist()) or NOTHING for row in raw
-    ]
+    columns["finding"] = present(raw, labels)
+    if (root / PEOPLE).exists():
+        columns["race"] = _chexpert_races(root / PEOPLE, columns["patient"])
     return make(root, "chexpert", columns, labels=labels, raw=raw)
 
 
@@ -152,6 +167,26 @@ def _nih_labels(path: Path, cells: pd.Series) -> np.ndarray:
                 where = f"{path}, line {row + 2}, column 'Finding Labels'"
                 raise InputError(f"{where}: {word!r}; expected one of the 14 findings")
     return raw
+
+
+def _chexpert_races(path: Path, patient: pd.Series) -> pd.Series:
+    table = csv(path)
+    for column in ("PATIENT", "PRIMARY_RACE", "ETHNICITY"):
+        if column not in table:
+            raise InputError(f"{path}, line 1, column {column!r}: missing")
+    said = {
+        row.PATIENT: _race(row.PRIMARY_RACE, row.ETHNICITY)
+        for row in table.itertuples()
+    }
+    return patient.map(said).fillna("")
+
+
+def _race(primary: str, ethnicity: str) -> str:
+    # "White, Hispanic" or, in other versions, "White" beside "Hispanic/Latino".
+    if ethnicity.strip().startswith("Hispanic") or primary.endswith(", Hispanic"):
+        return "Hispanic"
+    found = (name for word, name in RACES.items() if word in primary.upper())
+    return next(found, "")
 
 
 def _check_chexpert(path: Path, frame: pd.DataFrame, labels: list[str]) -> None:

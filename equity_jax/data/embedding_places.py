@@ -14,11 +14,11 @@ from typing import Any, BinaryIO, NamedTuple
 import fsspec
 
 from equity_jax.config import Embeddings
+from equity_jax.data.cxr_source import LICENSE, MADE_UP
 from equity_jax.data.embedding_records import name_of
 from equity_jax.types import InputError
 
-SUMS, LICENSE = "SHA256SUMS.txt", "LICENSE.txt"
-MADE_UP = "SIMULATED"  # how the license of a simulated twin begins
+SUMS = "SHA256SUMS.txt"
 CHUNK = 2048  # small files of a unit: what is read again after a kill
 WHOLE = 64 << 20  # bytes of a unit; a larger file is one of its own, and streamed
 ABSENT = -1

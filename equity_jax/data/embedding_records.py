@@ -13,7 +13,7 @@ import numpy as np
 
 from equity_jax.data import tfrecord
 from equity_jax.data.embedded import Block, Problem
-from equity_jax.data.examples import FLOAT, PACKED, floats_of, walk
+from equity_jax.data.examples import BYTES, FLOAT, FLOATS, PACKED, floats_of, walk
 from equity_jax.types import InputError
 
 KINDS = 16  # of records that are remembered for one length
@@ -110,11 +110,11 @@ class Parser:
     def _walked(self, payload: bytes) -> tuple[list[bytes], Buffer]:
         found = walk(payload)
         feature = found.get(self.key)
-        if feature is None or not feature.floats:
+        if feature is None or feature.kind != FLOATS:
             names = ", ".join(sorted(found)) or "none"
             raise InputError(f"no floats {self.key!r}; its features: {names}")
         spans = [
-            found[name].spans if name in found and not found[name].floats else []
+            found[name].spans if name in found and found[name].kind == BYTES else []
             for name in self.texts
         ]
         self._learn(payload, spans, feature.spans)

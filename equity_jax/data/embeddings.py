@@ -17,10 +17,10 @@ import pandas as pd
 from equity_jax.config import Data, Embeddings
 from equity_jax.data import base, embedding_notes, embedding_people, embedding_scale
 from equity_jax.data.cohort import cohort
+from equity_jax.data.cxr_source import MADE_UP
 from equity_jax.data.embedded import Embedded
 from equity_jax.data.embedding_files import precision, read
 from equity_jax.data.embedding_people import People
-from equity_jax.data.embedding_places import MADE_UP
 from equity_jax.data.embedding_table import join_table, place
 from equity_jax.data.mimic_join import Joined, join
 from equity_jax.data.mimic_tables import find, read_tables

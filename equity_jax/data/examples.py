@@ -1,7 +1,7 @@
 """tf.train.Example, read and written without protobuf.
 
 An Example is a map from names to lists of bytes, floats or integers: its entries may
-stand in any order, floats may be packed or one by one. Whatever the bytes are, what
+stand in any order, numbers may be packed or one by one. Whatever the bytes are, what
 cannot be read is an InputError.
 
 Format: https://protobuf.dev/programming-guides/encoding
@@ -18,27 +18,35 @@ FLOAT = np.dtype("<f4")
 _TAGGED = b"\r"  # field 1, four bytes: a float of an unpacked list
 PACKED = 2  # the wire type of a packed list
 _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5  # wire types
+BYTES, FLOATS, INTEGERS = 1, 2, 3  # the kinds of a feature's list
 
 
-def example(values: Mapping[str, bytes | np.ndarray]) -> bytes:
-    """An Example: bytes as a list of one, float arrays of any rank flattened, packed.
+def example(values: Mapping[str, bytes | str | int | np.ndarray]) -> bytes:
+    """An Example: bytes and text as a list of one, integers one by one, packed; arrays
+    of any rank, and other numbers, as floats, flattened and packed.
 
     Example:
         >>> features(example({"embedding": np.ones(2)}))["embedding"].tolist()
         [1.0, 1.0]
+        >>> features(example({"row": -7, "sex": "Female"}))
+        {'row': array([-7]), 'sex': [b'Female']}
     """
     entries = []
     for name, value in values.items():
-        if isinstance(value, bytes):
-            held = _field(1, _field(1, value))
+        if isinstance(value, bytes | str):
+            text = value.encode() if isinstance(value, str) else value
+            held = _field(BYTES, _field(1, text))
+        elif isinstance(value, int):
+            held = _field(INTEGERS, _field(1, _number(value % 2**64)))
         else:
-            held = _field(2, _field(1, np.asarray(value, FLOAT).tobytes()))
+            packed = np.asarray(value, FLOAT).tobytes()
+            held = _field(FLOATS, _field(1, packed))
         entries.append(_field(1, _field(1, name.encode()) + _field(2, held)))
     return _field(1, b"".join(entries))
 
 
 def features(payload: bytes) -> dict[str, list[bytes] | np.ndarray]:
-    """The map of an Example: lists of bytes and float32[n]; integers are left out.
+    """The map of an Example: lists of bytes, float32[n] and int64[n].
 
     Raises:
         InputError: not an Example; the text says at which byte of the payload.
@@ -49,19 +57,21 @@ def features(payload: bytes) -> dict[str, list[bytes] | np.ndarray]:
     """
     found = {}
     for name, feature in walk(payload).items():
-        if feature.floats:
+        if feature.kind == FLOATS:
             found[name] = floats_of(payload, feature.spans)
+        elif feature.kind == INTEGERS:
+            found[name] = integers_of(payload, feature.spans)
         else:
             found[name] = [payload[start:end] for _, start, end in feature.spans]
     return found
 
 
 class Feature(NamedTuple):
-    """Where one feature lies: floats or bytes; spans: (wire type, start, end), of
-    floats PACKED or another (a run of floats, each behind its tag).
+    """Where one feature lies. kind: BYTES, FLOATS or INTEGERS; spans: (wire type,
+    start, end), of floats PACKED or another (a run of floats, each behind its tag).
     """
 
-    floats: bool
+    kind: int
     spans: list[tuple[int, int, int]]
 
 
@@ -77,10 +87,9 @@ def walk(payload: bytes) -> dict[str, Feature]:
                 elif (number, wire) == (2, _BYTES):
                     held = first, last
             for number, wire, first, last in _fields(payload, *held):
-                if wire == _BYTES and number in (1, 2):
-                    found[name.decode("utf-8", "replace")] = Feature(
-                        number == 2, list(_spans(payload, first, last))
-                    )
+                if wire == _BYTES and number in (BYTES, FLOATS, INTEGERS):
+                    spans = list(_spans(payload, first, last, number))
+                    found[name.decode("utf-8", "replace")] = Feature(number, spans)
     return found
 
 
@@ -101,15 +110,26 @@ def floats_of(payload: bytes, spans: Iterable[tuple[int, int, int]]) -> np.ndarr
     return np.concatenate(parts) if parts else np.zeros(0, FLOAT)
 
 
-def _spans(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]]:
-    run = data[at:end]
+def integers_of(payload: bytes, spans: Iterable[tuple[int, int, int]]) -> np.ndarray:
+    """int64[n] of a Feature of integers, packed or one by one."""
+    found = []
+    for _, at, end in spans:
+        while at < end:
+            value, at = _varint(payload, at, end)
+            found.append(value)
+    return np.array(found, np.uint64).view(np.int64)
+
+
+def _spans(data: bytes, at: int, end: int, kind: int) -> Iterator[tuple[int, int, int]]:
+    run = data[at:end] if kind == FLOATS else b""
     if run and not len(run) % 5 and run[::5] == _TAGGED * (len(run) // 5):
         yield _FOUR, at, end
         return
     for number, wire, start, stop in _fields(data, at, end):
-        if number == 1 and wire == _BYTES:
+        whole = wire == _BYTES or (wire, kind) == (_VARINT, INTEGERS)
+        if number == 1 and whole:
             yield wire, start, stop
-        elif number == 1 and wire == _FOUR:
+        elif number == 1 and (wire, kind) == (_FOUR, FLOATS):
             yield wire, start - 1, stop
 
 
@@ -142,14 +162,17 @@ def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
     for place in range(at, min(at + 10, end)):
         value |= (data[place] & 127) << 7 * (place - at)
         if data[place] < 128:
-            return value, place + 1
+            return value % 2**64, place + 1
     raise InputError(f"byte {at} of a record: not an Example")
 
 
 def _field(number: int, data: bytes) -> bytes:
-    size, head = len(data), bytearray([number << 3 | _BYTES])
-    while size > 127:
-        head.append(size & 127 | 128)
-        size >>= 7
-    head.append(size)
-    return bytes(head) + data
+    return bytes([number << 3 | _BYTES]) + _number(len(data)) + data
+
+
+def _number(value: int) -> bytes:
+    made = bytearray()
+    while value > 127:
+        made.append(value & 127 | 128)
+        value >>= 7
+    return bytes((*made, value))

@@ -3,7 +3,7 @@
 Where a label is unknown the reason is told, and the row has no part in training.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 from equity_jax.config import Embeddings
 from equity_jax.data import mimic_names as names
 from equity_jax.data.cxr_labels import UNCERTAIN
-from equity_jax.data.cxr_tables import NOTHING
+from equity_jax.data.cxr_source import NOTHING
 from equity_jax.data.mimic_cells import DAY, NO_DAY, dates, numbers, refuse, take
 from equity_jax.data.mimic_nearest import Nearest, nearest
 from equity_jax.types import InputError
@@ -178,17 +178,8 @@ def _finding(
     if table is None:
         return _unknown(len(frame), classes, "binary")
     names.known_label(finding, table.columns)
-    value = numbers(table, finding, -1, 1, "1, 0, -1 or blank", blank=True)
-    odd = ~np.isnan(value) & ~np.isin(value, (-1, 0, 1))
-    if odd.any():
-        row = int(odd.argmax())
-        why = f"{table[finding].iloc[row]!r}; expected 1, 0, -1 or blank"
-        raise refuse(table, row, finding, why)
-    key = ["subject_id", "study_id"]
-    place = pd.MultiIndex.from_frame(table[key]).get_indexer(
-        pd.MultiIndex.from_frame(frame[key])
-    )
-    found = take(value, place, np.nan)
+    value, place = findings(frame, table, [finding])
+    found = value[:, 0]
     blank = "" if none else f"{finding} is not mentioned"
     unsure = f"{finding} is uncertain (-1)"
     y = np.where(found == -1, UNCERTAIN[options.uncertain], found)
@@ -198,6 +189,36 @@ def _finding(
     n = int((found == -1).sum())
     notes = (f"{n:,} uncertain labels: policy {options.uncertain}.",) if n else ()
     return Target(y, why.astype(object), classes, "binary", notes=notes)
+
+
+def findings(
+    frame: pd.DataFrame, table: pd.DataFrame, wanted: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """What a labeler says of N images: float64[N, K] (1, 0, -1, NaN = not mentioned),
+    and the row of each in the table, int[N], -1 = none.
+
+    frame: subject_id and study_id of the images; wanted: K columns of the table.
+
+    Raises:
+        InputError: a cell that is none of these.
+
+    Example:
+        >>> findings(frame, tables["chexpert"], ["Edema"])  # doctest: +SKIP
+    """
+    key = ["subject_id", "study_id"]
+    place = pd.MultiIndex.from_frame(table[key]).get_indexer(
+        pd.MultiIndex.from_frame(frame[key])
+    )
+    columns = []
+    for name in wanted:
+        value = numbers(table, name, -1, 1, "1, 0, -1 or blank", blank=True)
+        odd = ~np.isnan(value) & ~np.isin(value, (-1, 0, 1))
+        if odd.any():
+            row = int(odd.argmax())
+            why = f"{table[name].iloc[row]!r}; expected 1, 0, -1 or blank"
+            raise refuse(table, row, name, why)
+        columns.append(take(value, place, np.nan))
+    return np.stack(columns, axis=1), place
 
 
 def _unknown(n: int, classes: tuple[str, ...], task: str) -> Target:

@@ -5,11 +5,13 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from equity_jax.config import Embeddings
+from equity_jax.config import Embeddings, Mimic
 from equity_jax.types import InputError
 
+Options = Embeddings | Mimic  # both say how the tables are joined
 EF, EF_CLASSES, HEART_FAILURE = "ef", "ef_classes", "heart_failure"
 LABELERS = ("chexpert", "negbio")
+SPLITS = ("official", "patient")
 RACE = ("race", "ethnicity")  # since MIMIC-IV 2.0, and before
 # ICD codes without dots. 9: 428.x, 398.91, 402.x1, 404.x1, 404.x3; 10: I50.x, I11.0,
 # I13.0, I13.2 (hypertensive disease with heart failure).
@@ -58,27 +60,64 @@ TABLES = {
 }
 
 
-def wanted(options: Embeddings) -> dict[str, bool]:
-    """The tables that data.embeddings.label needs (True), or can do without.
-
-    Raises:
-        InputError: an unknown labeler.
+def section(options: Options) -> str:
+    """Where the options are in the config, for messages.
 
     Example:
-        >>> [key for key, needed in wanted(Embeddings()).items() if needed]
+        >>> section(Mimic())
+        'data.mimic'
+    """
+    return f"data.{type(options).__name__.lower()}"
+
+
+def wanted(options: Options) -> dict[str, str]:
+    """The tables that are read: which option needs each, "" = it can be missing.
+
+    Raises:
+        InputError: an unknown labeler or split.
+
+    Example:
+        >>> [key for key, needs in wanted(Embeddings()).items() if needs]
         ['metadata', 'ejection_fraction']
     """
-    made = {"metadata": True, "split": False, "admissions": False, "patients": False}
-    if options.label in (EF, EF_CLASSES):
-        return {**made, "ejection_fraction": True}
-    if options.label == HEART_FAILURE:
-        return {**made, "admissions": True, "diagnoses_icd": True}
-    if options.labeler not in LABELERS:
+    part, labeler = section(options), options.labeler
+    finds = isinstance(options, Mimic)
+    needs = "the views" if finds else f"{part}.label={options.label!r}"
+    made = {"metadata": needs, "split": "", "admissions": "", "patients": ""}
+    if finds and options.split not in SPLITS:
         raise InputError(
-            f"data.embeddings.labeler={options.labeler!r}; expected "
-            f"{' or '.join(LABELERS)}"
+            f"{part}.split={options.split!r}; expected official or patient"
         )
-    return {**made, options.labeler: True}
+    if finds and options.split == "patient":
+        del made["split"]
+    elif finds:
+        made["split"] = f"{part}.split={options.split!r}"
+    elif options.label in (EF, EF_CLASSES):
+        return {**made, "ejection_fraction": needs}
+    elif options.label == HEART_FAILURE:
+        return {**made, "admissions": needs, "diagnoses_icd": needs}
+    if labeler not in LABELERS:
+        raise InputError(
+            f"{part}.labeler={labeler!r}; expected {' or '.join(LABELERS)}"
+        )
+    return {**made, labeler: f"{part}.labeler={labeler!r}" if finds else needs}
+
+
+def findings(options: Options, header: Iterable[str]) -> tuple[str, ...]:
+    """Which findings are read of a labeler's table: all, or the one that is the label.
+
+    Raises:
+        InputError: see `known_label`.
+
+    Example:
+        >>> findings(Mimic(), ["subject_id", "study_id", "Edema", "Fracture"])
+        ('Edema', 'Fracture')
+    """
+    header = list(header)
+    if isinstance(options, Mimic):
+        return tuple(name for name in header if name not in _STUDY)
+    known_label(options.label, header)
+    return (options.label,)
 
 
 def known_label(label: str, header: Iterable[str]) -> None:

@@ -3,7 +3,7 @@
 MIMIC-IV records race at every admission. races.csv of this package maps the detailed
 names to coarse ones; a blank coarse name means "not recorded" (unknown, unable to
 obtain, declined), and so does a name that the table lacks, which a note then lists.
-Replace it with data.embeddings.races.
+Replace it with the option `races` of data.embeddings or data.mimic.
 """
 
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from equity_jax.data.mimic_cells import refuse
+from equity_jax.data.mimic_names import Options, section
 from equity_jax.types import InputError
 
 OWN = Path(__file__).with_name("races.csv")
@@ -77,8 +78,7 @@ def one_race(
     start: np.ndarray,
     said: np.ndarray,
     mapping: dict[str, str],
-    level: str,
-    policy: str,
+    options: Options,
 ) -> Races:
     """The race of each patient of N admissions.
 
@@ -87,9 +87,10 @@ def one_race(
         start: int64[N], the day of admission.
         said: str[N], race as recorded then.
         mapping: of `read_map`.
-        level: "coarse" or "detailed"; names that differ, but not at this level, agree.
-        policy: "first": the earliest; "most_frequent": of most admissions, among equals
-            the one recorded first; "exclude": a patient of two names has no part.
+        options: race: "coarse" or "detailed"; names that differ, but not at this level,
+            agree. conflicts: "first": the earliest; "most_frequent": of most
+            admissions, among equals the one recorded first; "exclude": a patient of two
+            names has no part.
 
     Records without a race never count: a patient is not recorded if none has one.
 
@@ -97,17 +98,19 @@ def one_race(
         InputError: an unknown level or policy.
 
     Example:
+        >>> from equity_jax.config import Mimic
         >>> about = np.array(["a", "a"]), np.array([0, 9]), np.array(["WHITE", "ASIAN"])
-        >>> one_race(*about, read_map(), "coarse", "first").known
+        >>> one_race(*about, read_map(), Mimic()).known
         {'a': 'White'}
     """
+    level, policy = options.race, options.conflicts
     for field, value, known in (
         ("race", level, LEVELS),
         ("conflicts", policy, POLICIES),
     ):
         if value not in known:
             raise InputError(
-                f"data.embeddings.{field}={value!r}; expected one of: "
+                f"{section(options)}.{field}={value!r}; expected one of: "
                 f"{', '.join(known)}"
             )
     word = pd.Series(said, dtype=str).map(plain)

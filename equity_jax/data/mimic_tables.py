@@ -16,9 +16,8 @@ import fsspec
 import pandas as pd
 from tqdm import tqdm
 
-from equity_jax.config import Embeddings
 from equity_jax.data import mimic_names as names
-from equity_jax.data.mimic_names import TABLES
+from equity_jax.data.mimic_names import TABLES, Options
 from equity_jax.types import InputError
 
 ROWS = 200_000  # read at a time
@@ -39,7 +38,7 @@ def find(folder: str) -> dict[str, str]:
     """
     files, top = fsspec.url_to_fs(folder)
     if not files.isdir(top):
-        raise InputError(f"{folder}: no such folder of tables (data.embeddings.tables)")
+        raise InputError(f"{folder}: no such folder of tables")
     found: dict[str, str] = {}
     for place, below, here in files.walk(top):
         below[:] = sorted(name for name in below if not SKIPPED.fullmatch(name))
@@ -56,41 +55,45 @@ def find(folder: str) -> dict[str, str]:
 
 def read_tables(
     folder: str,
-    options: Embeddings,
+    options: Options,
     subjects: set[str] | None = None,
     *,
+    beside: str = "",
     strict: bool = True,
     quiet: bool | None = None,
 ) -> dict[str, pd.DataFrame]:
-    """The tables that data.embeddings.label needs, and those it can do without.
+    """The tables that the options need, and those they can do without.
 
-    folder: a path or an fsspec URL; subjects: of the embeddings, other people's rows of
-    the hospital's tables are not kept; strict: False for new rows to score, where no
-    table is needed; quiet: no progress bar (None: only in a terminal).
+    folder: a path or an fsspec URL; subjects: of the images (None: all of metadata's),
+    other people's rows of the hospital's tables are not kept; beside: another folder,
+    for tables that `folder` lacks; strict: False for new rows to score, where no table
+    is needed; quiet: no progress bar (None: only in a terminal).
 
     Cells are text, "" = blank; attrs["name"] is the file and the index the number of
     the row in it, from 0. Of diagnoses_icd only codes of heart failure are kept, and
     one row more of each admission.
 
     Raises:
-        InputError: a table that the label needs is missing; a column is missing; a
+        InputError: a table that an option needs is missing; a column is missing; a
             label that the labeler's table does not have; not a CSV.
 
     Example:
         >>> read_tables("mimic", Embeddings())["patients"].columns  # doctest: +SKIP
     """
-    found, wanted = find(folder), names.wanted(options)
-    if options.ef:
+    found = (find(beside) if beside else {}) | find(folder)
+    if getattr(options, "ef", ""):
         found["ejection_fraction"] = options.ef
-    made = {}
-    for key, needed in wanted.items():
+    made: dict[str, pd.DataFrame] = {}
+    for key, needs in names.wanted(options).items():
         if key in found:
             made[key] = _read(key, found[key], options, subjects, quiet)
-        elif needed and strict:
+        elif needs and strict:
             raise InputError(
-                f"{folder}: no {key} table below it, which data.embeddings.label="
-                f"{options.label!r} needs (columns {', '.join(TABLES[key].read)})"
+                f"{folder}: no {key} table below it, which {needs} needs "
+                f"(columns {', '.join(TABLES[key].read)})"
             )
+        if subjects is None and "metadata" in made:
+            subjects = set(made["metadata"]["subject_id"])
     return made
 
 
@@ -120,7 +123,7 @@ def opened(url: str, name: str) -> Iterator[tuple[Any, Mapping[str, Any]]]:
 def _read(
     key: str,
     url: str,
-    options: Embeddings,
+    options: Options,
     subjects: set[str] | None,
     quiet: bool | None,
 ) -> pd.DataFrame:
@@ -142,11 +145,10 @@ def _read(
     return table
 
 
-def _columns(key: str, name: str, header: pd.Index, options: Embeddings) -> list[str]:
+def _columns(key: str, name: str, header: pd.Index, options: Options) -> list[str]:
     columns = list(TABLES[key].read)
     if key in names.LABELERS:
-        names.known_label(options.label, header)
-        columns.append(options.label)
+        columns += names.findings(options, header)
     if key == "admissions":
         columns.append(names.race_of(header) or names.RACE[0])
     for column in columns:

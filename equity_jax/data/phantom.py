@@ -12,11 +12,11 @@ as in the real collections; by themselves the sources leave no trace in the pixe
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import pandas as pd
 
 from equity_jax.config import Phantom
+from equity_jax.data.chest import RIB, anatomy, cloud, inside
 from equity_jax.data.pixels import LEAST, encode
 from equity_jax.keys import generator
 from equity_jax.types import InputError
@@ -30,7 +30,6 @@ SOURCES = {  # class -> source: share of its patients; west holds COVID alone
 }
 COLUMNS = ("file", "label", "patientid", "source", "sex", "age", "view", "lesion")
 CORNERS = {"COVID": (0.02, 0.02), "Normal": (0.9, 0.02), "Viral Pneumonia": (0.9, 0.9)}
-RIB = 0.2  # brightness of a rib, of 0..1
 MARK = 0.08  # side of the marker, of the image's
 MORE, MOST = 0.6, 4  # images beyond the first (Poisson), and at most
 
@@ -167,60 +166,16 @@ def _image(
     size = phantom.size
     at = ((np.arange(size) + 0.5) / size).astype(np.float32)
     x, y = at[None, :], at[:, None]
-    light, lungs = _anatomy(x, y, patient, view)
-    light += lungs * 0.05 * _cloud(size, 12, rng)  # vessels
+    light, lungs = anatomy(x, y, patient.shape, patient.sex == "F", view)
+    light += lungs * 0.05 * cloud(size, 12, rng)  # vessels
     contrast = phantom.lesion * RIB * (phantom.faint if patient.sex == "F" else 1)
     for patch in patches:
         edge = patch.radius - np.hypot(x - patch.x, y - patch.y)
-        light += contrast * _inside(edge, 0.25 * patch.radius)
-    light += 0.04 * _cloud(size, 3, rng)  # uneven exposure
+        light += contrast * inside(edge, 0.25 * patch.radius)
+    light += 0.04 * cloud(size, 3, rng)  # uneven exposure
     light = light * rng.uniform(0.9, 1.1) + rng.uniform(-0.04, 0.04)
     light += rng.normal(0, 0.025, light.shape).astype(np.float32)
     left, top = CORNERS[patient.label]
     mark = (abs(x - left - MARK / 2) < MARK / 2) & (abs(y - top - MARK / 2) < MARK / 2)
     light += phantom.marker * RIB * mark
     return (255 * light.clip(0, 1)).round().astype(np.uint8)
-
-
-def _anatomy(
-    x: np.ndarray, y: np.ndarray, patient: Patient, view: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Brightness of a healthy chest and how much of it is lung: float32[S, S] twice."""
-    wide, tall, dx, dy, beat, bone, dome, fat = (0.02 * patient.shape).tolist()
-    x, y = x - 0.5 - 0.5 * dx, y - 0.5 - 0.5 * dy
-    body = _ellipse(x, y - 0.1, 0.46 + wide, 0.72, 0.03)
-    lungs = np.zeros_like(body)
-    for side in (-1, 1):
-        lungs += _ellipse(x - side * 0.21, y, 0.155 + wide / 2, 0.33 + tall, 0.02)
-    below = 0.25 + dome + 0.8 * (abs(x) - 0.2) ** 2  # the diaphragm's domes
-    lungs *= _inside(below - y, 0.012)
-    light = 0.04 + 0.62 * body - (0.42 - fat) * lungs
-    light += 0.16 * np.exp(-((x / 0.045) ** 2)) * body  # the spine
-    big = (1.15 if view == "AP" else 1.0) * (1 + 2 * beat)
-    heart = _ellipse(x - 0.05, y - 0.12, 0.14 * big, 0.14 * big, 0.015)
-    light += 0.3 * heart * lungs
-    lungs = lungs * (1 - 0.7 * heart)
-    arc = np.sin(2 * np.pi * (8 + 20 * bone) * (y - 0.9 * x**2 + dy))
-    light += RIB * (0.75 + 5 * bone) * _inside(arc - 0.55, 0.1) * lungs
-    if patient.sex == "F":  # soft tissue before the lower lungs
-        for side in (-1, 1):
-            breast = _ellipse(x - side * 0.22, y - 0.2, 0.15, 0.12, 0.03)
-            light += 0.08 * breast
-    return light, lungs
-
-
-def _inside(distance: np.ndarray, softness: float) -> np.ndarray:
-    """1 well inside (distance > 0), 0 outside, smooth between."""
-    return 1 / (1 + np.exp(-np.clip(distance / softness, -30, 30)))
-
-
-def _ellipse(
-    x: np.ndarray, y: np.ndarray, a: float, b: float, softness: float
-) -> np.ndarray:
-    return _inside((1 - np.hypot(x / a, y / b)) * min(a, b), softness)
-
-
-def _cloud(size: int, cells: int, rng: np.random.Generator) -> np.ndarray:
-    """Smooth noise of unit spread with about `cells` bumps a side: float32[S, S]."""
-    coarse = rng.normal(size=(cells, cells)).astype(np.float32)
-    return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)

@@ -7,7 +7,7 @@ hold 10 to 12 bits, and would be black on the full scale. Colors become luma (0.
 A truncated, empty or damaged file, one under LEAST pixels a side (1×1) or over
 MEGAPIXELS, and whatever else is no picture is Unreadable, with the reason; a picture's
 size is read from its header, before anything is decoded. At the limit decoding takes
-about 0.8 GB (a progressive JPEG in colors) or 0.5 GB (a PNG of 16 bits).
+0.8 GB (a progressive JPEG in colors) or 0.5 GB (a PNG of 16 bits).
 """
 
 import io
@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import simplejpeg
 
+from equity_jax.data import borders
 from equity_jax.types import InputError
 
 LEAST, MEGAPIXELS = 16, 128.0
@@ -83,12 +84,11 @@ def decode(
 ) -> np.ndarray:
     """Gray pixels of a file's bytes, uint8[H, W].
 
-    data: the whole file; name: what errors call it; size: the side that it will be
-    resized to. A JPEG is then decoded at a fraction of its size (the least in eighths
-    that leaves both sides at least twice `size`, as Pillow's thumbnails are made), in
-    a third to two thirds of the time. Resized to 96 or 224 px, real chest X-rays of
-    512 px differ by 0.8 or 0.02 gray levels on average from those decoded whole, and
-    of 224 px by 0.3 or 0.
+    data: the whole file; name: what errors call it; size: the side it will be resized
+    to. A JPEG is then decoded at a fraction of its size (the least in eighths that
+    leaves both sides at least twice `size`, as Pillow does), in a third to two thirds
+    of the time. Resized to 96 or 224 px, real chest X-rays of 512 px differ by 0.8 or
+    0.02 gray levels on average from those decoded whole, and of 224 px by 0.3 or 0.
 
     Raises:
         Unreadable: see the head of this file.
@@ -117,8 +117,8 @@ def prepare(image: np.ndarray, size: int, equalize: str = "") -> np.ndarray:
     The whole image is squeezed to a square (its aspect is lost, no part of it is), as
     the COVID-19 Radiography Database was; by areas, or linearly where it grows.
     equalize: "", "global" (the histogram of the image) or "clahe" (of 8 × 8 tiles,
-    clipped at 2; Zuiderveld 1994), after resizing, so that an image which
-    scripts.prepare has resized gives the same pixels as the original.
+    clipped at 2; Zuiderveld 1994), after resizing, so that a resized image gives the
+    pixels of the original; "borders", "borders+global", ...: these are cut off first.
 
     Raises:
         InputError: an unknown `equalize`.
@@ -127,16 +127,16 @@ def prepare(image: np.ndarray, size: int, equalize: str = "") -> np.ndarray:
         >>> prepare(np.eye(300, dtype=np.uint8), 224, "clahe").shape
         (224, 224)
     """
-    if equalize not in EQUALIZE:
+    image, tone = borders.off(image, equalize)
+    if tone not in EQUALIZE:
         known = ", ".join(repr(one) for one in EQUALIZE)
         raise InputError(f"data.images.equalize={equalize!r}; expected one of {known}")
     if image.shape != (size, size):
-        shrinks = min(image.shape) >= size
-        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        how = cv2.INTER_AREA if min(image.shape) >= size else cv2.INTER_LINEAR
         image = cv2.resize(image, (size, size), interpolation=how)
-    if equalize == "global":
+    if tone == "global":
         return cv2.equalizeHist(image)
-    if equalize == "clahe":
+    if tone == "clahe":
         return cv2.createCLAHE(CLIP, TILES).apply(image)
     return image
 
