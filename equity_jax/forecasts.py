@@ -114,10 +114,10 @@ def table(
     """The rows of predictions.csv, system by system.
 
     weights: of runs, as `System.runs` numbers them. Columns: id, patient, split,
-    system, then y, mask, prob (with more labels y_LABEL, ...), calibrated where the
-    system has a calibration; for counts also mu with
-    its 90 % predictive interval low, high, the exposure, and y_low, y_high, what is
-    known of the count; then the attributes. An unknown is an empty cell.
+    system, then y, mask, prob (with more labels y_LABEL, ..., of classes prob_CLASS),
+    calibrated where the system has a calibration; for counts also mu with its 90 %
+    predictive interval low, high, the exposure, and y_low, y_high, what is known of the
+    count; then the attributes. An unknown is an empty cell.
     """
     needed = sorted({r for s in systems for r in [*s.runs.values(), s.fallback]} - {-1})
     logits = score(model, [weights[r] for r in needed], dataset.x)
@@ -153,19 +153,20 @@ def _columns(
     if isinstance(dataset.y, Counted):
         return _counted(dataset, prob, logits, data) | dict(dataset.attributes)
     targets = dataset.spec.targets
+    several = prob.shape[1] > len(targets)  # a probability a class
     columns: dict[str, Any] = {}
     for k, target in enumerate(targets):
         end = "" if len(targets) == 1 else f"_{target}"
         seen = dataset.mask[:, k] > 0
         columns[f"y{end}"] = np.where(seen, dataset.y[:, k], np.nan)
         columns[f"mask{end}"] = dataset.mask[:, k]
-        if task.classes == 2:
+        if not several:
             columns[f"prob{end}"] = prob[:, k]
-    found = {"prob": prob} if task.classes > 2 else {}
+    found = {"prob": prob} if several else {}
     if scale is not None:
         better = recalibrated(logits, scale)
         found["calibrated"] = np.asarray(task.predict(better, dataset.y))
-    if task.classes == 2:
+    if not several:
         columns |= {name: values[:, 0] for name, values in found.items()}
     else:
         for name, values in found.items():

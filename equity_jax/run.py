@@ -27,7 +27,8 @@ from equity_jax.train import Checkpoint, Journal, Run, Weights, fit
 from equity_jax.types import Batch, Dataset, InputError, Predictions
 from equity_jax.verdict import judge
 
-HALF_WAY = ("part_", "flight", "arm_", "pretrain_")  # checkpoints of an unfinished run
+# Checkpoints of an unfinished run.
+HALF_WAY = ("part_", "flight", "arm_", "pretrain_", "reader", "removal")
 AXIS = ["seed", "method", "scheme", "target", "lr", "fraction"]
 
 
@@ -43,7 +44,7 @@ class Result(NamedTuple):
 
     config: as the sweep ran, tuned where the study tunes; swept: every run, and the
     choices; test: Predictions of the test rows that were audited; seconds: by phase;
-    tuned: what the study's `tune` found besides.
+    tuned: what the study's `tune` found.
     """
 
     store: Store
@@ -61,7 +62,17 @@ class Result(NamedTuple):
         return self.swept.choices
 
 
-Tune = Callable[[Config, Dataset, Store, bool], tuple[Config, Any]]
+class Tuned(NamedTuple):
+    """What a study decides before its sweep: (config, dataset, store, quiet) -> Tuned.
+
+    config: that the sweep runs with (a model, a rate, a scheme); found: for the page;
+    start, augment: as of `sweep`.
+    """
+
+    config: Config
+    found: Any = None
+    start: Weights | None = None
+    augment: Callable[..., Batch] | None = None
 
 
 def run(
@@ -69,15 +80,15 @@ def run(
     workdir: str,
     *,
     page: Callable[[Result], None] | None = None,
-    tune: Tune | None = None,
+    tune: Callable[[Config, Dataset, Store, bool], Tuned] | None = None,
     judged: Mapping[str, Any] = {},
     quiet: bool = False,
 ) -> Store:
     """Loads, fits, stitches, audits and writes; resumes what was begun in `workdir`.
 
     page: writes report.md, report.html and figures of a Result (default: a plain one).
-    tune: (config, dataset, store, quiet) -> the config that the sweep runs with (a
-    model, a rate), and what else was found; judged: options of the audit that differ.
+    tune: (config, dataset, store, quiet) -> Tuned, what the sweep runs with.
+    judged: options of the audit that differ.
     A finished directory is returned as it is.
 
     Raises:
@@ -99,12 +110,13 @@ def run(
         if dataset.history is not None:
             store.write_csv("history.csv", dataset.history)
     with phase(seconds, "fit"), compile_clock(seconds):
-        tuned = None
+        tuned = Tuned(config)
         if tune is not None:
-            config, tuned = tune(config, dataset, store, quiet)
-            store.write_json(TUNED, to_dict(config))
+            tuned = tune(config, dataset, store, quiet)
+            store.write_json(TUNED, to_dict(tuned.config))
+        config, *_, start, augment = tuned
         journal = Journal(store.folder("checkpoints"), config.train.save_seconds)
-        swept = sweep(config, dataset, journal, quiet)
+        swept = sweep(config, dataset, journal, quiet, augment=augment, start=start)
     with phase(seconds, "score"):
         swept, test = write_scores(config, store, dataset, swept)
     with phase(seconds, "audit"):
@@ -112,7 +124,7 @@ def run(
         with store.place("audit.csv") as path:
             report.save(path)
     with phase(seconds, "page"):
-        found = config, dataset, swept, test, report, seconds, tuned
+        found = config, dataset, swept, test, report, seconds, tuned.found
         result = Result(store, *found)
         (page or plain_page)(result)
     return finish(store, seconds)

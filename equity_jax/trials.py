@@ -28,6 +28,7 @@ from equity_jax.systems import stitch
 from equity_jax.train import Journal
 from equity_jax.trial_files import Trial
 from equity_jax.types import TEST, TRAIN, VALID, Dataset, InputError, Predictions
+from equity_jax.verdict import asked, labels_of
 
 METRICS = ("auroc", "auprc", "recall", "specificity", "precision", "f1", "brier")
 JUDGED = ("sex", "age", "source", "view")
@@ -187,12 +188,6 @@ def select(p: Predictions, systems: Sequence[int]) -> Predictions:
     return p._replace(prob=p.prob[list(systems)], runs=runs, valid=valid)
 
 
-def first_class(p: Predictions) -> Predictions:
-    """Predictions of two classes, the first of them (COVID before Other) as 1."""
-    valid = None if p.valid is None else first_class(p.valid)
-    return p._replace(prob=p.prob[..., ::-1], y=1 - p.y, valid=valid)
-
-
 def judge(
     config: Config, dataset: Dataset, test: Predictions, quiet: bool
 ) -> tuple[AuditReport, pd.DataFrame]:
@@ -207,11 +202,10 @@ def judge(
     }
     # A plain folder a class records nobody's group: the classes are all there is.
     names = tuple(n for n in JUDGED if n in test.attributes) or (spec.group,)
-    two = len(spec.classes) == 2
     report = audit(
-        first_class(test) if two else test,
+        asked(spec, test),
         attributes=names,
-        labels=spec.classes[:1] if two else spec.classes,
+        labels=labels_of(spec),
         metrics=METRICS,
         threshold="youden",
         simulated=spec.simulated,

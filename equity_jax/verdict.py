@@ -10,7 +10,7 @@ from equity_jax import systems as sys
 from equity_jax.audit import AuditReport, against, audit
 from equity_jax.config import Config
 from equity_jax.results import Choices
-from equity_jax.types import Dataset, Predictions
+from equity_jax.types import Dataset, Predictions, Spec
 
 
 def judge(
@@ -24,13 +24,16 @@ def judge(
     """The audit of the test rows: groups, gaps, systems, controls.
 
     judged: options of the audit that differ from the usual ones: AUROC by the data's
-    group. A score that uses no model is judged by AUROC alone.
+    group, of every label. Of two classes the first is the label (COVID before Other). A
+    score that uses no model is judged by AUROC alone.
     """
     spec, chosen = dataset.spec, config.audit
+    test = asked(spec, test)
     options = {
         "attributes": spec.group,
         "reference": spec.reference,
-        "target": spec.targets[0],
+        "target": spec.targets[0] if len(spec.targets) == 1 else "",
+        "labels": labels_of(spec),
         "metrics": ("auroc",),
         "extras": False,
         "replicates": chosen.replicates,
@@ -49,6 +52,27 @@ def judge(
     plain = audit(controls(dataset, test), **alone)
     table = pd.concat([report.table, plain.table], ignore_index=True)
     return AuditReport(table, report.meta)
+
+
+def labels_of(spec: Spec) -> tuple[str, ...]:
+    """What an audit calls the labels: the findings, or the classes, each against the
+    rest (of two the first); () where one label is all there is.
+    """
+    if spec.task.startswith("multiclass"):
+        return spec.classes[:1] if len(spec.classes) == 2 else spec.classes
+    return spec.targets if len(spec.targets) > 1 else ()
+
+
+def asked(spec: Spec, p: Predictions) -> Predictions:
+    """Predictions whose labels are those of `labels_of`."""
+    two = spec.task.startswith("multiclass") and len(spec.classes) == 2
+    return first_class(p) if two else p
+
+
+def first_class(p: Predictions) -> Predictions:
+    """Predictions of two classes, the first of them (COVID before Other) as 1."""
+    valid = None if p.valid is None else first_class(p.valid)
+    return p._replace(prob=p.prob[..., ::-1], y=1 - p.y, valid=valid)
 
 
 def controls(dataset: Dataset, test: Predictions) -> Predictions:

@@ -38,9 +38,9 @@ from equity_jax import calibration
 from equity_jax.audit import view
 from equity_jax.audit.pages.page import Page, interval_text, write
 from equity_jax.config import Audit, Cohort, Config, Data, Train
-from equity_jax.grid import Grid, grid, plan_heads
+from equity_jax.grid import grid, plan_heads
 from equity_jax.methods import METHODS
-from equity_jax.run import Result, run
+from equity_jax.run import Result, Tuned, run
 from equity_jax.store import Store
 from equity_jax.tasks import TASKS
 from equity_jax.train import Journal
@@ -144,9 +144,7 @@ def refuse(config: Config) -> None:
     ef_cost_data.refuse(config)
 
 
-def tune(
-    config: Config, dataset: Dataset, store: Store, quiet: bool
-) -> tuple[Config, Grid]:
+def tune(config: Config, dataset: Dataset, store: Store, quiet: bool) -> Tuned:
     """The grid of heads, and the config with the shape that validation chose."""
     journal = Journal(store.folder("checkpoints"), config.train.save_seconds)
     made = grid(config, dataset, journal, quiet)
@@ -155,7 +153,7 @@ def tune(
         config.train, lr=(float(head["lr"]),), weight_decay=float(head["weight_decay"])
     )
     model = dataclasses.replace(config.model, name=str(head["shape"]))
-    return dataclasses.replace(config, model=model, train=train), made
+    return Tuned(dataclasses.replace(config, model=model, train=train), made)
 
 
 def make_page(result: Result) -> None:

@@ -29,7 +29,7 @@ def exploration(result: Result) -> Section:
             True,
             {"attribute": spec.group},
         ),
-        *_left_out(dataset),
+        *left_out(dataset),
     ]
     figure = figures.stack(
         _classes(dataset),
@@ -94,7 +94,7 @@ def _classes(dataset: Dataset) -> pd.DataFrame:
     return pd.DataFrame(counts, list(spec.groups), list(spec.classes))
 
 
-def _left_out(dataset: Dataset) -> list[Table]:
+def left_out(dataset: Dataset) -> list[Table]:
     """Rows that were not used, by reason and group: missingness by group."""
     spec = dataset.spec
     out = pd.DataFrame(spec.left_out).fillna(0).astype(int).T

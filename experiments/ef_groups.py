@@ -20,7 +20,7 @@ from equity_jax.audit.subjects import CROSS
 from equity_jax.run import Result
 from equity_jax.systems import POOLED
 from equity_jax.types import Dataset, Predictions
-from experiments.ef_parts import labels_of
+from equity_jax.verdict import labels_of
 from experiments.page_parts import plain_method
 
 PEOPLE = ("race", "sex", "insurance", "age")  # what groups of people are made of
@@ -78,7 +78,7 @@ def judge(result: Result) -> AuditReport:
         "min_rows": config.audit.min_rows,
         "seed": config.seed,
         "target": spec.targets[0],
-        "labels": labels_of(result.dataset),
+        "labels": labels_of(result.dataset.spec),
         "unit": spec.unit,
         "simulated": spec.simulated,
     }

@@ -57,14 +57,6 @@ def label_of(dataset: Dataset) -> str:
     return spec.classes[-1] if len(spec.classes) == 2 else spec.classes[0]
 
 
-def labels_of(dataset: Dataset) -> tuple[str, ...]:
-    """Names of the labels of an audit: none for one label of two classes, else the
-    classes, each against the rest; pages are about the first.
-    """
-    several = len(dataset.spec.classes) > 2
-    return dataset.spec.classes if several else ()
-
-
 def truth(dataset: Dataset) -> Mapping[str, Any]:
     """What was planted in the twin; empty for real data."""
     return dataset.recipe.get("truth", {})

@@ -17,8 +17,9 @@ from equity_jax.audit.statistics.inference import Estimate
 from equity_jax.run import Result
 from equity_jax.systems import POOLED
 from equity_jax.types import Predictions
+from equity_jax.verdict import labels_of
 from experiments.ef_groups import THRESHOLD, plain_systems, select
-from experiments.ef_parts import labels_of, remedy_name
+from experiments.ef_parts import remedy_name
 from experiments.page_parts import plain_method
 
 TITLES = {"auroc": "AUROC", "recall": "sensitivity at 90 % specificity"}
@@ -92,7 +93,7 @@ def _court(result: Result, p: Predictions) -> Court:
         min_rows=config.audit.min_rows,
         seed=config.seed,
     ).check()
-    return judging.court_of(p, options, labels_of(result.dataset), spec.unit)
+    return judging.court_of(p, options, labels_of(result.dataset.spec), spec.unit)
 
 
 def _thresholds(result: Result, tested: Predictions) -> dict[str, Estimate]:

@@ -11,8 +11,9 @@ from equity_jax.grid import Grid
 from equity_jax.run import Result
 from equity_jax.tasks import TASKS
 from equity_jax.types import TEST, VALID, Dataset, Predictions
+from equity_jax.verdict import labels_of
 from experiments.cxr_parts import texts
-from experiments.ef_parts import label_of, labels_of, method_name
+from experiments.ef_parts import label_of, method_name
 from experiments.page_parts import picture
 
 METRICS = {
@@ -102,11 +103,11 @@ def judged(result: Result, best: pd.DataFrame) -> pd.DataFrame:
         min_rows=config.audit.min_rows,
         seed=config.seed,
         target=dataset.spec.targets[0],
-        labels=labels_of(dataset),
+        labels=labels_of(dataset.spec),
         unit=dataset.spec.unit,
         simulated=dataset.spec.simulated,
     )
-    table = view(report.table, group="all", label="".join(labels_of(dataset)[:1]))
+    table = view(report.table, group="all", label="".join(labels_of(dataset.spec)[:1]))
     return table.assign(head=table["method"]).drop(columns=["attribute", "group"])
 
 

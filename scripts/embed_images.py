@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from equity_jax.data import pixels
 from equity_jax.data.cxr_layouts import find
-from equity_jax.data.cxr_pixels import each
+from equity_jax.data.cxr_pixels import each, rest
 from equity_jax.data.examples import example
 from equity_jax.data.tfrecord import frame
 from equity_jax.files import json_text
@@ -79,9 +79,7 @@ def planned(
         known = ", ".join(LAYOUTS)
         raise InputError(f"--layout={layout} --batch={batch}: {known}; a batch >= 1")
     found = find(source)
-    if found.size not in (0, backbone.size):
-        what = f"{source} was prepared at {found.size} pixels a side"
-        raise InputError(f"{what}; {backbone.name} takes {backbone.size}")
+    rest(found, backbone.size, backbone.equalize)  # refuses other prepared pixels
     people = zip(found.frame["file"], found.frame["patient"], strict=True)
     places = [place(*one) for one in people]
     table = described(found, places)
@@ -97,11 +95,12 @@ def piece(work: Work, number: int, rows: np.ndarray) -> None:
     """
     net, files = work.backbone, work.source.frame["file"].to_numpy()[rows]
     x = np.zeros((len(rows), net.size, net.size, 1), np.uint8)
+    equalize = rest(work.source, net.size, net.equalize)
 
     def read(at: int) -> str:
         try:
             data = work.source.get(int(rows[at]))
-            x[at, ..., 0] = pixels.read(data, files[at], net.size, net.equalize)
+            x[at, ..., 0] = pixels.read(data, files[at], net.size, equalize)
         except pixels.Unreadable as error:
             return str(error).removeprefix(f"{files[at]}: ")
         return ""

@@ -20,10 +20,11 @@ TESTS = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "tests").glob("*.
 FLOORS = {
     1: "types nouns registry metrics solvers glm families minimize config config_data "
     "counts predictive keys files clock face calibration quasi wide glm_rows pca "
-    "neighbors probes",
+    "neighbors probes probe perceptrons least_squares erasure dfr",
     2: "data models methods schemes tasks audit store systems",
     3: "train",
-    4: "forecasts results verdict run grid inference networks arms trials trial_files",
+    4: "forecasts results verdict run grid inference networks arms trials trial_files "
+    "last_layers removal",
     5: "equity_jax experiments scripts",
 }
 # Imports within one floor: a module split in two; run and its parts; launch.py, which
@@ -41,9 +42,20 @@ BESIDE = {
     ("glm_rows", "families"),
     ("pca", "glm_rows"),
     ("neighbors", "glm_rows"),
-    ("probes", "glm_rows"),
+    ("perceptrons", "keys"),
+    ("probe", "glm_rows"),
+    ("probes", "least_squares"),
     ("probes", "neighbors"),
+    ("probes", "perceptrons"),
+    ("probes", "probe"),
     ("probes", "solvers"),
+    ("dfr", "keys"),
+    ("dfr", "probe"),
+    ("dfr", "probes"),
+    ("dfr", "solvers"),
+    ("erasure", "least_squares"),
+    ("erasure", "probe"),
+    ("erasure", "probes"),
     ("glm", "counts"),
     ("glm", "families"),
     ("glm", "minimize"),
@@ -68,18 +80,22 @@ BESIDE = {
     ("trials", "results"),
     ("trials", "run"),
     ("trials", "trial_files"),
+    ("trials", "verdict"),
+    ("removal", "last_layers"),
+    ("removal", "run"),
     ("scripts", "experiments"),
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms.split()}
 # Which rooms of the package may know a library; experiments and scripts where said.
 LIBRARIES = {
     "flax": {"models", "types"},
-    "optax": {"train", "tasks", "methods", "solvers", "minimize"},
+    "optax": {"train", "tasks", "methods", "solvers", "minimize", "perceptrons"},
     "orbax": {"train/checkpoint"},
     "tensorflow_datasets": {"data"},
     "grain": {"data"},
     "google_crc32c": {"data"},
     "fsspec": {"data"},
+    "apache_beam": {"scripts"},
     "cv2": {"data"},
     "simplejpeg": {"data"},
     "PIL": {"data", "scripts"},

@@ -11,7 +11,7 @@ import pytest
 import equity_jax as ej
 from equity_jax.clock import compile_clock, phase
 from equity_jax.config import Audit, Config, Data, Model, Train, Twin
-from equity_jax.run import plain_page, resolve, run
+from equity_jax.run import Tuned, plain_page, resolve, run
 from equity_jax.types import InputError
 from equity_jax.verdict import comparisons
 
@@ -96,7 +96,7 @@ def tuned(tmp_path_factory):
 
     def tune(config, dataset, store, quiet):
         model = dataclasses.replace(config.model, name="linear")
-        return dataclasses.replace(config, model=model), len(dataset.x)
+        return Tuned(dataclasses.replace(config, model=model), len(dataset.x))
 
     def page(result):
         seen.append(result)
@@ -147,7 +147,11 @@ def test_counts_have_no_such_calibration(tmp_path):
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("methods", ("erm", "magic"), "unknown method 'magic'; known: class_weighted"),
+        (
+            "methods",
+            ("erm", "magic"),
+            "unknown method 'magic'; known: cdann, class_weighted",
+        ),
         ("schemes", ("alone",), "the scheme 'mixture'"),
         ("steps", 15, "must divide"),
         ("seeds", 0, "seeds is 0"),

@@ -191,7 +191,7 @@ def _answers(
         known = nothing
         for one in each:
             known = np.where(known == "", _reasons(one, metric, floors=True), known)
-        yield _macro([one.answers[metric] for one in each]), "", sizes, known
+        yield macro([one.answers[metric] for one in each]), "", sizes, known
     for one in each:
         for metric, answer in one.answers.items():
             yield answer, one.name, one.sizes, _reasons(one, metric, floors=False)
@@ -238,8 +238,11 @@ def _reasons(one: _Class, metric: str, floors: bool) -> np.ndarray:
     return why
 
 
-def _macro(each: Sequence[Answer]) -> Answer:
-    """The mean over classes, in every replicate; as sure as the scarcest class."""
+def macro(each: Sequence[Answer]) -> Answer:
+    """The mean over classes, in every replicate; as sure as the scarcest class.
+
+    Example: `macro([auroc_of_a, auroc_of_b]).metric` is "macro_auroc".
+    """
     value, draws = (np.mean([getattr(a, k) for a in each], 0) for k in VARYING)
     effective = np.min([a.effective for a in each], axis=0)
     none, name = np.full_like(value, np.nan), f"macro_{each[0].metric}"

@@ -57,6 +57,7 @@ FACTS = Facts(
         "macro_auroc": Fact(
             "macro AUROC (one against the rest)", "lower", low=0, high=1
         ),
+        "macro_fpr": Fact("macro false positive rate", "higher", low=0, high=1),
         "selection_rate": Fact("selection rate", "neither", low=0, high=1),
         "prevalence": Fact("prevalence of the label", "neither", low=0, high=1),
         "net_benefit": Fact("net benefit", "lower", high=1),

@@ -2,6 +2,7 @@
 
 from equity_jax.train.checkpoint import Checkpoint, Journal, pack, unpack
 from equity_jax.train.drive import Fitted
+from equity_jax.train.harvest import Harvest, harvest
 from equity_jax.train.leaves import Weights
 from equity_jax.train.loop import fit
 from equity_jax.train.plan import Run
@@ -10,11 +11,13 @@ from equity_jax.train.score import features, score
 __all__ = [
     "Checkpoint",
     "Fitted",
+    "Harvest",
     "Journal",
     "Run",
     "Weights",
     "features",
     "fit",
+    "harvest",
     "pack",
     "score",
     "unpack",

@@ -1,6 +1,6 @@
 """Fitted weights on rows, forward only: tables many models at a time, images one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -57,9 +57,9 @@ def features(
     """
     mesh = mesh_of(batch)
     index, _ = padded(np.arange(len(x)), batch)
-    forward, (params, stats) = _forward(model), place(weights, mesh)
+    run, (params, stats) = forward(model), place(weights, mesh)
     found = [
-        jax.tree.map(np.asarray, forward(params, stats, part))
+        jax.tree.map(np.asarray, run(params, stats, part))
         for part in pixels(x, index, mesh)
     ]
     logits, seen = (
@@ -69,10 +69,22 @@ def features(
 
 
 @lru_cache(maxsize=8)
-def _forward(model: Model) -> Any:
-    @jax.jit
-    def forward(params: PyTree, stats: PyTree, x: Array) -> tuple[Array, Array]:
-        out, _ = model.apply(params, stats, x, False, jax.random.key(0))
-        return out.logits, out.features
+def forward(
+    model: Model, taps: tuple[str, ...] = ()
+) -> Callable[..., tuple[Array, ...]]:
+    """(params, stats, x) -> logits, features, and the means of taps over their places.
 
-    return forward
+    Compiled, in evaluation mode; float[B, O], float[B, F] and float32[B, c] a tap.
+
+    Example:
+        >>> forward(model, ("dense1",))(*weights, x)[2].shape  # doctest: +SKIP
+        (32, 256)
+    """
+
+    @jax.jit
+    def run(params: PyTree, stats: PyTree, x: Array) -> tuple[Array, ...]:
+        out, _ = model.apply(params, stats, x, False, jax.random.key(0))
+        means = (out.taps[t].mean((1, 2), dtype=jnp.float32) for t in taps)
+        return out.logits, out.features, *means
+
+    return run

@@ -4,7 +4,7 @@ A logistic regression sees the border alone, or a thumbnail of 16 × 16. What it
 from these, a network can too, without having learned anything of lungs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,9 +27,7 @@ def reduced(x: Any, cells: int) -> np.ndarray:
     x: uint8[N, H, W, 1] or a Stream; images smaller than that keep their size.
     """
     made = []
-    for first in range(0, len(x), CHUNK):
-        part = x[np.arange(first, min(first + CHUNK, len(x)))]
-        image = np.asarray(part, np.float32)[..., 0]
+    for image in map(np.float32, _chunks(x)):
         for axis in (1, 2):
             size = image.shape[axis]
             edges = np.linspace(0, size, min(cells, size) + 1).astype(int)
@@ -38,6 +36,29 @@ def reduced(x: Any, cells: int) -> np.ndarray:
             image = sums / (wide[None, :, None] if axis == 1 else wide[None, None])
         made.append(image)
     return np.concatenate(made)
+
+
+def histogram(x: Any, bins: int = 64) -> np.ndarray:
+    """float32[N, bins]: which share of an image's pixels is how bright, not where.
+
+    x: uint8[N, H, W, 1] or a Stream; bins: a divisor of 256.
+
+    Example: of a black image it is 1 in the first bin.
+    """
+    made = []
+    for image in _chunks(x):
+        n = len(image)
+        place = image.reshape(n, -1) // (256 // bins) + bins * np.arange(n)[:, None]
+        counts = np.bincount(place.reshape(-1), minlength=n * bins)
+        made.append(counts.reshape(n, bins) / place.shape[1])
+    return np.concatenate(made).astype(np.float32)
+
+
+def _chunks(x: Any) -> Iterator[np.ndarray]:
+    """uint8[n, H, W], some images after the other."""
+    for first in range(0, len(x), CHUNK):
+        rows = np.arange(first, min(first + CHUNK, len(x)))
+        yield np.asarray(x[rows])[..., 0]
 
 
 def views(x: Any) -> dict[str, np.ndarray]:
