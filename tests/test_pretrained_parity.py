@@ -104,7 +104,6 @@ def keras_net(keras, arch):
         ("vgg19", ["net.keras"]),
         ("resnet101", ["net.weights.h5"]),
         ("densenet121", ["net.h5", "net.keras", "net.weights.h5"]),
-        ("densenet201", ["net.h5"]),
     ],
 )
 def test_keras_applications(arch, names, keras, tmp_path):
