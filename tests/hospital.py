@@ -1,6 +1,7 @@
 """A hospital small enough to know by heart, in the exact columns of MIMIC's files."""
 
 import gzip
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,7 @@ FILES = {
     ),
     "ejection_fraction": ("ejection_fraction.csv", "subject_id,study_id,date,ef"),
 }
+COLUMNS = {key: columns for key, (_, columns) in FILES.items()}
 # subject, study, dicom, view, date, split. 11 has three studies, 14 no other row.
 IMAGES = """
 10 500 a AP 21800105 train
@@ -150,3 +152,12 @@ def joined(known=None, said=True, strict=True, **options):
     made = tables() if known is None else known
     who = embedded(said)
     return join(*who, made, Embeddings(**options), strict=strict)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Relative path -> SHA-256 of every file below `folder`."""
+    return {
+        p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in folder.rglob("*")
+        if p.is_file()
+    }

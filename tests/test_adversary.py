@@ -22,11 +22,11 @@ from equity_jax.types import Batch, Hyper, InputError
 
 # a method, a task, what its guesser is given, its strength
 CASES = [
-    ("dann(0.7, hidden=4)", "multilabel(2)", "", 0.7),
-    ("cdann(0.5, hidden=4)", "multiclass(3)", "label", 0.5),
-    ("laftr('parity', 0.6, 4)", "multiclass(3)", "", 0.6),
-    ("laftr('odds', 1.5, 4)", "multilabel(2)", "label", 1.5),
-    ("laftr('opportunity', 1.5, 4)", "binary", "positives", 1.5),
+    ("dann(0.7, hidden=4, steps=1)", "multilabel(2)", "", 0.7),
+    ("cdann(0.5, hidden=4, steps=1)", "multiclass(3)", "label", 0.5),
+    ("laftr('parity', 0.6, 4, 1)", "multiclass(3)", "", 0.6),
+    ("laftr('odds', 1.5, 4, 1)", "multilabel(2)", "label", 1.5),
+    ("laftr('opportunity', 1.5, 4, 1)", "binary", "positives", 1.5),
 ]
 
 
@@ -46,6 +46,9 @@ def game(world, features, params, given, short):
     """L_a, written out row by row."""
     _, batch, counts, *_ = world
     labels, known = np.asarray(batch.y).shape[1], cells(world, given)
+    mean = np.average(features, 0, batch.weight)
+    spread = np.average((features - mean) ** 2, 0, batch.weight)
+    features = (features - mean) / np.sqrt(spread + 1e-5)
     total = []
     for k in range(labels):
         mine = [cell for cell in known if cell[0] == k]
@@ -218,6 +221,6 @@ def test_a_network_of_images_has_a_guesser_too():
 def test_bad_players_are_refused():
     with pytest.raises(InputError, match="expected odds, parity, opportunity"):
         METHODS.get("laftr('equality')")
-    for text in ("dann(-1.0)", "cdann(hidden=0)"):
+    for text in ("dann(-1.0)", "cdann(hidden=0)", "dann(steps=0)"):
         with pytest.raises(InputError, match="a strength of at least 0"):
             METHODS.get(text)

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from hospital import COLUMNS
 from scipy.stats import multivariate_normal, norm
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import roc_auc_score
@@ -16,21 +17,6 @@ from equity_jax.data.cohort import cohort
 from equity_jax.types import InputError
 
 SMALL = Cohort(patients=60, images=200, features=16)
-COLUMNS = {
-    "split": "dicom_id,study_id,subject_id,split",
-    "chexpert": "subject_id,study_id,Atelectasis,Cardiomegaly,Consolidation,Edema,"
-    "Enlarged Cardiomediastinum,Fracture,Lung Lesion,Lung Opacity,No Finding,"
-    "Pleural Effusion,Pleural Other,Pneumonia,Pneumothorax,Support Devices",
-    "metadata": "dicom_id,subject_id,study_id,PerformedProcedureStepDescription,"
-    "ViewPosition,Rows,Columns,StudyDate,StudyTime,ProcedureCodeSequence_CodeMeaning,"
-    "ViewCodeSequence_CodeMeaning,PatientOrientationCodeSequence_CodeMeaning",
-    "admissions": "subject_id,hadm_id,admittime,dischtime,deathtime,admission_type,"
-    "admit_provider_id,admission_location,discharge_location,insurance,language,"
-    "marital_status,race,edregtime,edouttime,hospital_expire_flag",
-    "patients": "subject_id,gender,anchor_age,anchor_year,anchor_year_group,dod",
-    "diagnoses_icd": "subject_id,hadm_id,seq_num,icd_code,icd_version",
-    "ejection_fraction": "subject_id,study_id,date,ef",
-}
 PATTERNS = {
     ("metadata", "dicom_id"): r"[0-9a-f]{8}(-[0-9a-f]{8}){4}",
     ("metadata", "subject_id"): r"1\d{7}",

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from race_worlds import GROUPS, auroc, bayes, config, result, world
+from race_images import GROUPS, auroc, bayes, config, result, world
 
 from equity_jax.audit import view
 from equity_jax.audit.controls import matched

@@ -4,13 +4,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from race_worlds import config, planted
 
 from equity_jax import last_layers
 from equity_jax.audit import view
 from equity_jax.removal import LAYER, System
 from experiments.race_frontier import Judged
 from experiments.race_rates import ODDS, rates, sentences
-from tests.race_worlds import config, planted
 
 
 @pytest.fixture(scope="module")

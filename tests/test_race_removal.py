@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from race_worlds import GROUPS, config, planted
 
 from equity_jax import removal as machine
 from equity_jax.audit import view
@@ -15,7 +16,6 @@ from equity_jax.types import InputError
 from experiments import race_frontier, race_removal
 from experiments.race_frontier import FAILS, PRICE, REMOVES, WRONG
 from experiments.race_views import Views
-from tests.race_worlds import GROUPS, config, planted
 
 ASKED = {"methods": ("dann",), "strengths": (0.0, 3.0)}
 ASKED |= {"closed": ("leace", "dfr", "equalized_odds")}

@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from race_worlds import config, planted
 
 from equity_jax import last_layers, removal
 from equity_jax.config import Removal
 from equity_jax.removal import CLOSED, frozen, planned
 from equity_jax.types import TRAIN, VALID, InputError
-from tests.race_worlds import config, planted
 
 
 def test_every_strength_of_every_method_is_planned_and_erm_comes_first():

@@ -1,12 +1,12 @@
 """The twin as files: what a reader finds is what was in memory, whole or not at all."""
 
 import gzip
-import hashlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hospital import digests
 
 from equity_jax.config import Cohort, Data, Embeddings
 from equity_jax.data import cohort_files
@@ -25,14 +25,6 @@ def command(out, *more):
     numbers = ("--images=100", "--patients=30", "--features=16")
     flags = ("--dataset=embeddings", f"--out={out}", *numbers)
     return exit_codes(simulate.main, ["simulate", *flags, *more])
-
-
-def digests(folder):
-    return {
-        p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in folder.rglob("*")
-        if p.is_file()
-    }
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ Student's t on the logit scale (Wilson's where no replicate differs).
 
 Measured (two and one images a patient, 100 patients, three classes, 500 worlds each):
 95 % intervals of accuracy held the truth in 94.2 and 95.2 %, of the macro averages in
-95.8 to 97.0 %, of the numbers of one class in 93.8 to 97.6 %.
+95.8 to 97.0 %, of the numbers of one class in 93.8 to 97.6 %; of macro AUROC with 8
+patients of the scarcest class, of two or four classes, in 97.7 and 99.7 % (of 400).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ from equity_jax.audit.options import Options
 from equity_jax.audit.resampling import estimates
 from equity_jax.audit.resampling.estimates import Answer
 from equity_jax.audit.resampling.measures import Decided, Given, Question, Scored
-from equity_jax.audit.statistics.floors import CLASS, PATIENTS
+from equity_jax.audit.statistics.floors import CLASS, OTHERS, PATIENTS
 from equity_jax.audit.subjects import Cell, Grouping, Sizes
 from equity_jax.types import InputError, Predictions
 
@@ -228,9 +229,9 @@ def _reasons(one: _Class, metric: str, floors: bool) -> np.ndarray:
     why = np.full(one.never.shape, "", object)
     rows, patients = one.sizes.positives, one.answers["recall"].effective[0]
     if floors:
-        why[:, patients < PATIENTS - 1e-6] = (
-            f"fewer than {PATIENTS} effective patients of class {one.name}"
-        )
+        least = OTHERS if metric == "auroc" else PATIENTS
+        few = f"fewer than {least} effective patients of class {one.name}"
+        why[:, patients < least - 1e-6] = few
         why[:, rows < CLASS] = f"fewer than {CLASS} rows of class {one.name}"
     if metric == "precision":
         why[one.never] = f"class {one.name} is never predicted"

@@ -23,6 +23,7 @@ from scripts.benchmark.race import Contender, Suite
 
 OURS, FAISS, SKLEARN = "equity_jax", "faiss flat", "scikit-learn"
 CLASSES, APART, DECAY = 4, 2.0, 0.995  # spread from one direction to the next
+EXACT = 1e-7  # scikit-learn's tolerance where its optimum is wanted
 L2S = 1.0, 5.0  # powers of ten, between which the strengths lie
 DRAWN = 4096  # rows drawn at once
 
@@ -186,16 +187,29 @@ def _logistic(sizes: Sizes) -> Suite:
             name: [objective(x, y, *one, l2) for one, l2 in zip(fits, l2s, strict=True)]
             for name, fits in answers.items()
         }
-        mine, other = (np.array(value[name]) for name in (OURS, SKLEARN))
-        apart = (mine - other) / other
+        some, best = _optimum(x, y, l2s)
+        ours, theirs = (np.array(value[name]) for name in (OURS, SKLEARN))
         return value | {
-            "apart": float(np.abs(apart).max()),
-            "worse": float(apart.max()),
+            "apart": float(np.abs(ours[some] / best - 1).max()),
+            "stopped": float(np.abs(theirs[some] / best - 1).max()),
         }
 
     told = _objective_told
     held = sizes._asdict()
     return Suite(contenders, sizes.strengths, held, agree, told, "strengths")
+
+
+def _optimum(
+    x: np.ndarray, y: np.ndarray, l2s: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Three of the strengths, and scikit-learn's objective there, at EXACT."""
+    from sklearn.linear_model import LogisticRegression
+
+    some, best = np.unique([0, len(l2s) // 2, len(l2s) - 1]), []
+    for l2 in l2s[some]:
+        peer = LogisticRegression(C=1 / l2, tol=EXACT, max_iter=10_000).fit(x, y)
+        best.append(objective(x, y, peer.coef_, peer.intercept_, l2))
+    return some, np.array(best)
 
 
 def objective(
@@ -215,9 +229,9 @@ def objective(
 
 
 def _objective_told(found: Mapping[str, Any]) -> list[str]:
-    word = "MET   " if found["worse"] <= 1e-4 else "MISSED"
+    word = "MET   " if found["apart"] <= 1e-4 else "MISSED"
     return [
-        f"{word} our objective is higher than {SKLEARN}'s by at most"
-        f" {max(found['worse'], 0):.1g} of its size, target 1e-4; they differ by at"
-        f" most {found['apart']:.1g}, where {SKLEARN} stops earlier"
+        f"{word} our objective is that of {SKLEARN} at tol={EXACT:g} (three strengths)"
+        f" but for {found['apart']:.1g} of its size, target 1e-4; at its usual"
+        f" tolerance, which was timed, {SKLEARN} stops {found['stopped']:.1g} short"
     ]
