@@ -1,6 +1,6 @@
 """The interval of transfer's gain covers the true gain: the quick version.
 
-30 repeats and 100,000 fresh rows a setting; `python -m experiments.gain_coverage` is
+20 repeats and 100,000 fresh rows a setting; `python -m experiments.gain_coverage` is
 the full one, with 200 repeats and a million rows. Everything is SIMULATED.
 """
 
@@ -17,7 +17,7 @@ from experiments import gain_bench as bench_of
 from experiments import gain_coverage as study
 from experiments.launch import exit_codes
 
-REPEATS, ROWS = 30, 100_000
+REPEATS, ROWS = 20, 100_000
 WHITE = "Non-Hispanic White"
 
 
@@ -129,7 +129,7 @@ def test_repeats_share_one_compiled_program(bench):
 
 
 def test_intervals_cover_the_truth(table):
-    """Quick version: the binomial spread of 30 repeats is allowed for."""
+    """Quick version: the binomial spread of 20 repeats is allowed for."""
     print(study.summary(table).round(3).to_string())
     assert len(table) == 2 * REPEATS * 2 * 8 and (table.status == "OK").all()
     assert (table.low < table.value).all() and (table.value < table.high).all()

@@ -102,7 +102,7 @@ def keras_net(keras, arch):
     ("arch", "names"),
     [
         ("vgg19", ["net.keras"]),
-        ("resnet101", ["net.weights.h5"]),
+        ("resnet50", ["net.weights.h5"]),
         ("densenet121", ["net.h5", "net.keras", "net.weights.h5"]),
     ],
 )
