@@ -5,6 +5,7 @@ import pandas as pd
 from equity_jax.audit import view
 from equity_jax.audit.pages import figures
 from equity_jax.audit.pages.page import Section, Table, interval_text
+from equity_jax.audit.subjects import UNRECORDED
 from equity_jax.run import Result
 from equity_jax.systems import at
 from experiments.page_parts import (
@@ -31,8 +32,9 @@ def headline(result: Result) -> Section:
     main = main_metric(result)
     rows = view(table, metric=main, method=method, contrast="group")
     rows = rows[rows["scheme"].isin(HEADLINE)]
+    # Rows of nobody's group have wide intervals that would hide all others.
     figure = figures.dots(
-        rows,
+        rows[rows["group"] != UNRECORDED],
         title=f"{TITLES[main]} by group",
         xlabel=TITLES[main],
         nominal=1.0 if main == "observed_expected" else None,

@@ -12,7 +12,7 @@ import pandas as pd
 from equity_jax.audit import OK, AuditReport, audit, view
 from equity_jax.audit.pages import figures, page
 from equity_jax.audit.pages.page import Section, Table, interval_text
-from equity_jax.audit.subjects import CROSS
+from equity_jax.audit.subjects import CROSS, UNRECORDED
 from equity_jax.run import Result
 from experiments.cxr_parts import texts
 from experiments.page_parts import picture
@@ -24,7 +24,7 @@ from experiments.race_parts import (
     options_of,
     truth,
 )
-from experiments.race_results import UNRECORDED, both
+from experiments.race_results import both
 
 RATES = {"fpr": "underdiagnosis", "fnr": "overdiagnosis"}  # of HEALTHY
 

@@ -10,13 +10,12 @@ from equity_jax.audit import OK, AuditReport, audit, view
 from equity_jax.audit.averages import aurocs, averaged
 from equity_jax.audit.pages import figures
 from equity_jax.audit.pages.page import Section, Table, number_text
+from equity_jax.audit.subjects import UNRECORDED
 from equity_jax.run import Result
 from equity_jax.types import TRAIN
 from experiments.cxr_parts import texts, wide
 from experiments.page_parts import picture
 from experiments.race_parts import disease, names_of, network, options_of
-
-UNRECORDED = "not recorded"
 
 
 def judge(result: Result) -> AuditReport:
