@@ -143,7 +143,7 @@ class Duel:
         return float(value({**aux, "strength": 0.0}) - value({**aux, "strength": 1.0}))
 
 
-@pytest.mark.parametrize("text", ["dann(5.0)", "laftr('odds', 5.0)"])
+@pytest.mark.parametrize("text", ["dann(5.0)", "cdann(5.0)", "laftr('odds', 5.0)"])
 def test_the_guesser_learns_while_the_encoder_is_still_and_loses_to_its_step(text):
     duel = Duel(text)
     before = duel.guessed(duel.state.aux)
