@@ -18,13 +18,15 @@ from equity_jax.config_data import (
     Mimic,
     Phantom,
     Records,
+    Spurious,
     Twin,
     Ward,
 )
+from equity_jax.config_methods import Imbalance, Protocol
 
 __all__ = ["Arms", "Audit", "Cohort", "Config", "Cost", "Data", "Embeddings", "Heads"]
-__all__ += ["Images", "Mimic", "Model", "Phantom", "Reader", "Records", "Removal"]
-__all__ += ["Train", "Twin", "Ward"]
+__all__ += ["Images", "Imbalance", "Mimic", "Model", "Phantom", "Protocol", "Reader"]
+__all__ += ["Records", "Removal", "Spurious", "Train", "Twin", "Ward"]
 __all__ += ["digest", "from_dict", "to_dict"]
 
 
@@ -133,6 +135,7 @@ class Train:
     weight_decay: float = 1e-4
     eval_every: int = 50
     patience: int = 4  # evaluations without improvement before a run stops
+    keep: str = "nll"  # which evaluation is best: "nll", or "auroc" (tables only)
     chunk: int = 32  # runs side by side in one program; part of the result's identity
     segment: int = 100  # steps between two looks of the host at a chunk
     save_seconds: float = 30.0  # between checkpoints; where they fall changes no result
@@ -163,6 +166,8 @@ class Config:
     cost: Cost = field(default_factory=Cost)
     reader: Reader = field(default_factory=Reader)
     removal: Removal = field(default_factory=Removal)
+    protocol: Protocol = field(default_factory=Protocol)
+    imbalance: Imbalance = field(default_factory=Imbalance)
     audit: Audit = field(default_factory=Audit)
 
 

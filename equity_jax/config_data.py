@@ -148,6 +148,21 @@ class Ward:
 
 
 @dataclass
+class Spurious:
+    """The simulated table with a misleading attribute (data.name "spurious")."""
+
+    seed: int = 0
+    train: int = 4000  # rows; a row is a patient
+    valid: int = 1000
+    test: int = 4000
+    features: int = 24  # 4 tell the class, 4 the attribute, the rest nothing
+    prevalence: float = 0.4  # of the class "present"
+    agree: float = 0.95  # rows whose attribute agrees with their class
+    core: float = 2.0  # how far the classes lie apart, SD: a weak sign
+    spurious: float = 4.0  # how far the attribute's two values do: a strong one
+
+
+@dataclass
 class Data:
     """Which rows, and what is asked of them."""
 
@@ -177,3 +192,4 @@ class Data:
     mimic: Mimic = field(default_factory=Mimic)
     records: Records = field(default_factory=Records)
     ward: Ward = field(default_factory=Ward)
+    spurious: Spurious = field(default_factory=Spurious)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from equity_jax.types import Array, Output, Path, PyTree
+from equity_jax.types import Array, Batch, Output, Path, PyTree
 
 
 class Task(NamedTuple):
@@ -38,12 +38,39 @@ class Method(NamedTuple):
     learn:  (key, F, Counts) -> what it learns beside the model from features of width
             F. It stands in aux["learned"], and the loss itself moves it on; None:
             nothing
+    mix:    (aux, key, task, Batch) -> Batch, the rows as the model sees them; y may
+            become Mixed; None: as they were drawn
+    radius: aux -> float, how far up the slope the gradient is taken (SAM); None: here
+    newest: (aux, spent) -> float in (0, 1], the share of the newest weights in the
+            average that is judged and kept; None: no average, the weights themselves
+    forget: (aux, spent) -> bool, whether the optimizer forgets its moments before this
+            step; None: never
+    rival:  whether a second network of the same kind learns beside the first, from the
+            same loss, which finds its logits in output.taps["rival"]
+    dear:   whether the loss costs more than a step of a small model (pairs of rows)
     """
 
     sample: Callable[..., Any]
     init: Callable[..., PyTree]
     loss: Callable[..., tuple[Array, PyTree]]
     learn: Callable[..., PyTree] | None = None
+    mix: Callable[..., Batch] | None = None
+    radius: Callable[[PyTree], Array] | None = None
+    newest: Callable[[PyTree, Array], Array] | None = None
+    forget: Callable[[PyTree, Array], Array] | None = None
+    rival: bool = False
+    dear: bool = False
+
+
+class Lesson(NamedTuple):
+    """What a stage learns of the training rows from the model of the stage before.
+
+    weight: float[N], how often each is drawn, times the method's own rate; group:
+    int[N], groups in place of the recorded ones (-1 = none), or None: as recorded.
+    """
+
+    weight: Array
+    group: Array | None = None
 
 
 class Stage(NamedTuple):
@@ -55,6 +82,10 @@ class Stage(NamedTuple):
     steps:  share of train.steps
     align:  weight of the CCSA loss against the reference group's rows (0: none)
     objective: "task", or "autoencode" (denoising reconstruction of x)
+    method: its own, a registry string; "" = the run's
+    lesson: (key, task, logits float[N, O], rows Batch, mine bool[N], groups int) ->
+            Lesson, from what the stage before says of the training rows (mine: those of
+            this stage); None: nothing
     """
 
     rows: Callable[..., Array]
@@ -63,6 +94,8 @@ class Stage(NamedTuple):
     steps: float = 1.0
     align: float = 0.0
     objective: str = "task"
+    method: str = ""
+    lesson: Callable[..., Lesson] | None = None
 
 
 class Scheme(NamedTuple):

@@ -111,7 +111,7 @@ def write_scores(
     swept = calibrated(config, swept, some, logits)
     task, model, choices, fitted = swept
     store.write_csv("runs.csv", readable(choices.table, dataset))
-    store.write_csv("log.csv", log_table(fitted))
+    store.write_csv("log.csv", log_table(fitted, config.train.keep))
     flat = np.asarray(task.predict(logits.reshape(-1, logits.shape[2]), None))
     prob = flat.reshape(*logits.shape[:2], -1).astype(np.float32)
     store.write_npz("predictions.npz", prob=prob, id=some.id, split=some.split)
@@ -222,15 +222,18 @@ def readable(table: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
     return table.assign(target=table["target"].map(names))
 
 
-def log_table(fitted: Fitted) -> pd.DataFrame:
-    """log.csv: step, run, split, metric, value, of each run's last stage."""
-    parts = []
+def log_table(fitted: Fitted, keep: str = "nll") -> pd.DataFrame:
+    """log.csv: step, run, split, metric, value, of each run's last stage.
+
+    keep: as in Train, what was measured on validation rows.
+    """
+    parts, judged = [], {"auroc": "1 - auroc"}.get(keep, keep)
     for number, job in enumerate(fitted.plan.final):
         seen = fitted.looks[job]
         on = np.asarray(seen.active, bool)
         for split, metric, values in (
             ("train", "loss", seen.loss),
-            ("valid", "nll", seen.valid),
+            ("valid", judged, seen.valid),
         ):
             columns = {"step": seen.step[on], "run": number, "split": split}
             parts.append(

@@ -198,9 +198,12 @@ def resolve(config: Config) -> Parts:
         )
     if any(not 0 < f <= 1 for f in train.fractions):
         raise InputError(f"--config.train.fractions={train.fractions}: in (0, 1]")
-    unified = switch(*(METHODS.get(m) for m in train.methods))
-    methods = dict(zip(train.methods, unified, strict=True))
-    return Parts(methods, schemes)
+    if train.keep not in ("nll", "auroc"):
+        raise InputError(f"--config.train.keep={train.keep}; expected nll or auroc")
+    own = {stage.method for s in schemes.values() for stage in (*s.stages, *s.home)}
+    names = list(dict.fromkeys([*train.methods, *sorted(own - {""})]))
+    unified = switch(*(METHODS.get(m) for m in names))
+    return Parts(dict(zip(names, unified, strict=True)), schemes)
 
 
 def finish(store: Store, seconds: dict[str, float]) -> Store:

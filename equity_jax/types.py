@@ -57,7 +57,8 @@ class Batch(NamedTuple):
     x: float[B, ...] or uint8[B, H, W, 1]; y: float[B, K] (int[B, 1] for multiclass,
     Counted for counts, Mixed after mixup);
     mask: float[B, K], 1 where the label was observed; group: int[B], -1 = not
-    recorded; weight: float[B], 0 = padding; id: int[B].
+    recorded; weight: float[B], 0 = padding; id: int[B]; spent: float, the share of the
+    run's steps that are done (None outside training).
     """
 
     x: Array
@@ -66,6 +67,7 @@ class Batch(NamedTuple):
     group: Array
     weight: Array
     id: Array
+    spent: Any = None
 
 
 class Output(NamedTuple):
@@ -102,7 +104,10 @@ class Counts(NamedTuple):
 
 
 class Hyper(NamedTuple):
-    """Every knob that may differ between runs; traced, each with a leading R."""
+    """Every knob that may differ between runs; traced, each with a leading R.
+
+    spent: the share of the run's steps that are done.
+    """
 
     lr: Array
     weight_decay: Array
@@ -110,11 +115,15 @@ class Hyper(NamedTuple):
     strength: Array
     target_group: Array
     leaf_rates: PyTree
+    spent: Array = 0.0
 
 
 @struct.dataclass
 class State:
-    """One run at one step; arrays only. `aux` is what the method remembers."""
+    """One run at one step; arrays only. `aux` is what the method remembers.
+
+    mean: (params, stats), their average over steps; () where the method keeps none.
+    """
 
     step: Array
     key: Array
@@ -122,6 +131,7 @@ class State:
     stats: PyTree
     opt: PyTree
     aux: PyTree
+    mean: PyTree = ()
 
 
 class Ratio(NamedTuple):

@@ -19,7 +19,7 @@ TESTS = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "tests").glob("*.
 
 FLOORS = {
     1: "types nouns registry metrics solvers glm families minimize config config_data "
-    "counts predictive keys files clock face calibration quasi wide glm_rows pca "
+    "config_methods counts predictive keys files clock face calibration quasi wide glm_rows pca "
     "neighbors probes probe perceptrons least_squares erasure dfr",
     2: "data models methods schemes tasks audit store systems",
     3: "train",
@@ -31,6 +31,7 @@ FLOORS = {
 # has the flags and exit codes that scripts share.
 BESIDE = {
     ("config", "config_data"),
+    ("config", "config_methods"),
     ("solvers", "families"),
     ("solvers", "glm"),
     ("solvers", "glm_rows"),

@@ -1,7 +1,7 @@
 """Method shelf: how rows and errors are weighed. One factory and one line each."""
 
 from equity_jax.methods.adversary import cdann, dann, laftr
-from equity_jax.methods.base import begin, erm, switch
+from equity_jax.methods.base import begin, erm, programs, switch
 from equity_jax.methods.invariance import coral, mindiff, mmd
 from equity_jax.methods.margin import focal, hinge
 from equity_jax.methods.resample import oversample, undersample
@@ -34,4 +34,4 @@ METHODS = Registry(
     },
 )
 
-__all__ = ["METHODS", "begin", "switch", *METHODS]
+__all__ = ["METHODS", "begin", "programs", "switch", *METHODS]

@@ -4,14 +4,17 @@ A method is given `Counts` of the training rows that it will see, and never look
 validation or test rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 from jax import lax, tree
 
 from equity_jax.nouns import Method, Task
-from equity_jax.types import Array, Batch, Counts, Output, PyTree
+from equity_jax.types import Array, Batch, Counts, InputError, Mixed, Output, PyTree
+
+IDLE = {"radius": 0.0, "newest": 1.0, "forget": False}  # of methods without
+FLAGS = ("rival", "dear")
 
 
 def lookup(table: Array, classes: Array, group: Array) -> Array:
@@ -42,6 +45,18 @@ def weighted_loss(
     values = task.nll(output.logits, batch.y)
     weight = lookup(aux["table"], task.class_of(batch.y), batch.group)
     return reduce(weight**strength * values, batch), aux
+
+
+def labels_only(task: Task, name: str) -> None:
+    """Refuses counts, for methods that move or compare the logits of classes.
+
+    Raises:
+        InputError: a count task.
+
+    Example: `labels_only(binary(), "ldam")` is silent.
+    """
+    if task.name.startswith("count"):
+        raise InputError(f"method {name} needs classes; {task.name} is about a rate")
 
 
 def ones(counts: Counts) -> Array:
@@ -78,17 +93,20 @@ def switch(*methods: Method) -> tuple[Method, ...]:
     The choice becomes a number inside aux; `lax.switch` picks among the *distinct*
     losses (all weighting methods share one, and so do all strengths of a method), which
     keeps gradients finite where `where` over branches would not. Draw rates are
-    untouched.
+    untouched. What one method has beside its loss, all have, idle.
 
     Example:
         >>> a, b = switch(erm(), focal(2.0))
         >>> a.loss is b.loss
         True
     """
-    kinds = [(m.loss, m.learn) for m in methods]
+    kinds = [method[2:] for method in methods]
     distinct = list(dict.fromkeys(kinds))
     firsts = [methods[kinds.index(kind)] for kind in distinct]
-    loss, adversarial = _pick(firsts), any(m.learn for m in methods)
+    common = {"loss": _pick(firsts), "mix": _mixer(firsts)}
+    common |= {name: _number(firsts, name, idle) for name, idle in IDLE.items()}
+    common |= {name: any(getattr(m, name) for m in methods) for name in FLAGS}
+    adversarial = any(m.learn for m in methods)
 
     def init_of(method: Method, choice: int) -> Any:
         def init(counts: Counts) -> PyTree:
@@ -107,9 +125,64 @@ def switch(*methods: Method) -> tuple[Method, ...]:
         return learn if adversarial else None
 
     return tuple(
-        Method(m.sample, init_of(m, c), loss, learn_of(m, c))
+        Method(m.sample, init_of(m, c), learn=learn_of(m, c), **common)
         for m, c in zip(methods, map(distinct.index, kinds), strict=True)
     )
+
+
+def programs(methods: Mapping[str, Method]) -> list[dict[str, Method]]:
+    """Which methods share a compiled program, each already through `switch`.
+
+    Side by side `switch` computes every loss for every run. That is cheap for most, and
+    not for those that learn, mix, climb, average, have a rival or compare pairs of
+    rows: each of these kinds has a program of its own.
+
+    Example:
+        >>> [list(p) for p in programs({"a": erm(), "b": focal(1.0), "c": mmd()})]
+        [['a', 'b'], ['c']]
+    """
+    found: dict[Any, dict[str, Method]] = {}
+    for name, method in methods.items():
+        plain = not any(method[3:])
+        found.setdefault(None if plain else method[2:], {})[name] = method
+    return [dict(zip(p, switch(*p.values()), strict=True)) for p in found.values()]
+
+
+def unmixed(batch: Batch) -> Batch:
+    """The batch as a method without `mix` has it beside one that mixes."""
+    whole = jnp.ones((batch.weight.shape[0], 1))
+    return batch._replace(
+        x=batch.x.astype(jnp.float32), y=Mixed(batch.y, batch.y, whole)
+    )
+
+
+def _mixer(methods: Sequence[Method]) -> Any:
+    """The `mix` of the method whose number is in aux["choice"]; None: nobody mixes."""
+    if not any(m.mix for m in methods):
+        return None
+
+    def mix(aux: PyTree, key: Array, task: Task, batch: Batch) -> Batch:
+        def branch(own: Any, slot: PyTree) -> Any:
+            return lambda: own(slot, key, task, batch) if own else unmixed(batch)
+
+        pairs = zip(methods, aux["slots"], strict=True)
+        return lax.switch(aux["choice"], [branch(m.mix, slot) for m, slot in pairs])
+
+    return mix
+
+
+def _number(methods: Sequence[Method], name: str, idle: Any) -> Any:
+    """That optional function of the method chosen, `idle` where it has none."""
+    owned = [getattr(m, name) for m in methods]
+    if not any(owned):
+        return None
+
+    def number(aux: PyTree, *given: Array) -> Array:
+        pairs = zip(owned, aux["slots"], strict=True)
+        found = [own(slot, *given) if own else idle for own, slot in pairs]
+        return jnp.stack(list(map(jnp.asarray, found)))[aux["choice"]]
+
+    return number
 
 
 def _pick(methods: Sequence[Method]) -> Any:

@@ -175,7 +175,7 @@ def _method(
         groups = jnp.arange(counts.n.shape[2])
         return {"groups": groups, "strength": jnp.float32(strength)}
 
-    return Method(lambda counts: None, init, _loss(penalty, choice))
+    return Method(lambda counts: None, init, _loss(penalty, choice), dear=True)
 
 
 @lru_cache

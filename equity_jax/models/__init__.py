@@ -9,6 +9,7 @@ from equity_jax.models.densenet import densenet, densenet121, densenet201
 from equity_jax.models.linear import linear
 from equity_jax.models.mlp import mlp
 from equity_jax.models.resnet import resnet, resnet50, resnet101
+from equity_jax.models.rival import beside, without
 from equity_jax.models.vgg import vgg, vgg19, vgg19_bn
 from equity_jax.registry import Registry
 
@@ -32,10 +33,12 @@ MODELS = Registry(
 __all__ = [
     "MODELS",
     "autoencoder",
+    "beside",
     "cnn",
     "densenet",
     "linear",
     "mlp",
     "resnet",
     "vgg",
+    "without",
 ]

@@ -23,9 +23,24 @@ from equity_jax.nouns import Method, Model, Task
 from equity_jax.train.checkpoint import unpack
 from equity_jax.train.feed import batches, mesh_of, padded, place
 from equity_jax.train.leaves import only
-from equity_jax.train.step import AUGMENT, DRAW, OTHER, make_step, optimizer
+from equity_jax.train.step import (
+    AUGMENT,
+    DRAW,
+    OTHER,
+    make_step,
+    optimizer,
+    standing,
+)
 from equity_jax.train.stopping import Stopping, look
-from equity_jax.train.sweep import Lane, Look, Program, Progress, Team, paced
+from equity_jax.train.sweep import (
+    Lane,
+    Look,
+    Program,
+    Progress,
+    Team,
+    paced,
+    regrouped,
+)
 from equity_jax.types import Array, Batch, State
 
 Augment = Callable[[Array, Batch], Batch]  # (key, batch) -> batch, on the device
@@ -61,7 +76,9 @@ def make_alone(
     ) -> tuple[Progress, Look]:
         state, stop = progress
         index = np.asarray(draws(lane, state.key, state.step))
-        feed = batches(rows, index[: int(lane.budget) - int(state.step)], mesh)
+        feed = batches(
+            regrouped(rows, lane), index[: int(lane.budget) - int(state.step)], mesh
+        )
         looks: list[Look] = []
         while not stop.stopped and len(looks) < train.segment // train.eval_every:
             losses: list[Array] = []
@@ -112,7 +129,7 @@ def make_tally(model: Model, task: Task) -> Callable[..., Array]:
     @jax.jit
     def tally(sums: Array, state: State, lane: Lane, batch: Batch) -> Array:
         net, key = only(model, lane.still), jax.random.key(0)
-        out, _ = net.apply(state.params, state.stats, batch.x, False, key)
+        out, _ = net.apply(*standing(state), batch.x, False, key)
         weight = batch.mask * batch.weight[:, None]
         values = task.nll(out.logits, batch.y)
         return sums + jnp.stack([jnp.sum(values * weight), jnp.sum(weight)])
@@ -163,7 +180,7 @@ def _judge(
 def _glance(
     patience: int, stop: Stopping, state: State, value: Array, budget: Array
 ) -> Stopping:
-    return look(stop, state.params, state.stats, value, state.step, patience, budget)
+    return look(stop, *standing(state), value, state.step, patience, budget)
 
 
 def _halves(batch: Batch) -> list[Batch]:

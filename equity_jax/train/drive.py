@@ -9,6 +9,8 @@ import numpy as np
 from tqdm import tqdm
 
 from equity_jax.config import Train
+from equity_jax.models import without
+from equity_jax.nouns import Model
 from equity_jax.train.checkpoint import Journal, pack, unpack
 from equity_jax.train.lanes import Lanes
 from equity_jax.train.leaves import Weights, merge, shapes_of
@@ -46,12 +48,14 @@ class Drive:
     def __init__(
         self,
         lanes: Lanes,
+        model: Model,
         journal: Journal,
         train: Train,
         quiet: bool,
         name: str = "",
     ):
         self.lanes, self.journal, self.train, self.name = lanes, journal, train, name
+        self.model = model  # without a rival
         jobs = lanes.plan.jobs
         self.weights: list[Any] = [None] * len(jobs)
         self.looks: list[Any] = [None] * len(jobs)
@@ -70,11 +74,15 @@ class Drive:
     def run(self, programs: Mapping[tuple[str, float], Program]) -> None:
         """Fits every job, level by level, with the program of its kind."""
         jobs = self.lanes.plan.jobs
-        for level, kind in dict.fromkeys((j.level, kind_of(j)) for j in jobs):
-            same = [
-                i for i, j in enumerate(jobs) if (j.level, kind_of(j)) == (level, kind)
-            ]
-            label = f"{self.name}{level}-{kind[0]}-{kind[1]:g}"
+        alike: dict[Any, list[int]] = {}
+        for number, job in enumerate(jobs):
+            taught = job.stage.lesson is not None
+            alike.setdefault((job.level, kind_of(job), taught), []).append(number)
+        for (level, kind, taught), same in alike.items():
+            label = f"{self.name}{level}-{kind[0]}-{kind[1]:g}{'-taught' * taught}"
+            for number in same if taught else ():
+                job = jobs[number]
+                self.lanes.teach(job, self.model, self.weights[job.parent])
             self._waves(programs[kind], same, label)
 
     def _waves(self, program: Program, jobs: list[int], name: str) -> None:
@@ -133,7 +141,7 @@ class Drive:
             if program.width:
                 mine = jax.tree.map(lambda a, i=lane: a[i], whole)
             (params, stats), looks, self.value[number], self.step[number] = mine
-            self.weights[number] = Weights(params, stats)
+            self.weights[number] = Weights(*without((params, stats)))
             self.looks[number] = Look(**looks)
             steps = round(self.lanes.plan.jobs[number].stage.steps * self.train.steps)
             self.bar.update((steps - self.shown) * self.unit)

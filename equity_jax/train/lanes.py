@@ -11,9 +11,10 @@ from equity_jax.config import Train
 from equity_jax.data.sampler import cumulative, pool, tabulate
 from equity_jax.keys import generator, key
 from equity_jax.methods import begin
-from equity_jax.nouns import Method, Model, Task
+from equity_jax.nouns import Lesson, Method, Model, Task
 from equity_jax.train.leaves import Weights, carry, cut, names, width_of, with_bias
 from equity_jax.train.plan import Job, Plan
+from equity_jax.train.score import score
 from equity_jax.train.step import optimizer
 from equity_jax.train.stopping import Stopping
 from equity_jax.train.stopping import start as fresh_stopping
@@ -28,7 +29,8 @@ class Lanes:
 
     rows, valid: Batch of the training and validation rows; groups: G; reference: the
     well-represented group's code; start: what stands before the first stage; alone: a
-    lane is one run by itself, so what does not move goes to Lane.still.
+    lane is one run by itself, so what does not move goes to Lane.still. lessons: what
+    jobs have learned from the stage before (`teach`).
     """
 
     def __init__(
@@ -51,6 +53,15 @@ class Lanes:
         self.classes = np.asarray(task.class_of(rows.y))
         self.observed = np.asarray(rows.mask).max(1) > 0
         self.cache: dict[Any, Any] = {}
+        self.lessons: dict[Job, Lesson] = {}
+
+    def teach(self, job: Job, model: Model, parent: Weights) -> None:
+        """The lesson of a job, from the finished model of the stage before."""
+        about = ("said", job.parent)
+        said = self._once(about, lambda: score(model, [parent], self.rows.x)[0])
+        mine = self.plan.rows[job.rows] & self.observed
+        given = key(job.seed, "lesson"), self.task, said, self.rows, mine, self.groups
+        self.lessons[job] = job.stage.lesson(*given)
 
     def make(
         self, job: Job, model: Model, parent: Weights | None
@@ -87,7 +98,9 @@ class Lanes:
         job = self.plan.jobs[number]
         if self.alone or self.rows.x.shape[1] < WIDE:
             return number
-        return job.seed, job.rows, hashlib.sha256(self._table(job)).digest()
+        own = hashlib.sha256(self._table(job))
+        own.update(np.ascontiguousarray(self._group(job)))
+        return job.seed, job.rows, own.digest()
 
     def _lane(self, job: Job, rates: PyTree) -> Lane:
         stage, train, decay = job.stage, self.train, job.weight_decay
@@ -107,6 +120,7 @@ class Lanes:
             other.astype(np.float32),
             self.plan.valid[job.rows].astype(np.float32),
             np.float32(looks * train.eval_every),
+            group=() if stage.lesson is None else self._group(job),
         )
 
     def _start(self, job: Job, model: Model) -> tuple[PyTree, PyTree]:
@@ -139,7 +153,7 @@ class Lanes:
 
     def _aux(self, job: Job, model: Model) -> PyTree:
         method, name = self.methods[job.method], job.stage.objective
-        about, width = ("aux", job.method, job.rows), 0
+        about, width = ("aux", job.method, job.rows, *self._taught(job)), 0
         if method.learn is not None:  # the rest depends on the rows alone
             about = (*about, job.seed, name)
             width = self._once(("width", name), lambda: width_of(model, self.rows.x))
@@ -153,12 +167,21 @@ class Lanes:
     def _counts(self, job: Job) -> Any:
         shape = (self.task.classes, self.groups)
         rows = self.plan.rows[job.rows] & self.observed
-        mask, group = np.asarray(self.rows.mask), np.asarray(self.rows.group)
-        return tabulate(self.classes, mask, group, rows, shape)
+        mask = np.asarray(self.rows.mask)
+        return tabulate(self.classes, mask, self._group(job), rows, shape)
+
+    def _group(self, job: Job) -> np.ndarray:
+        """int32[N]: the rows' groups as the job sees them."""
+        found = self.lessons[job].group if job.stage.lesson else None
+        return np.asarray(self.rows.group if found is None else found, np.int32)
+
+    def _taught(self, job: Job) -> tuple[Job, ...]:
+        """What sets a job apart whose rows and groups come from a lesson."""
+        return (job,) if job.stage.lesson else ()
 
     def _table(self, job: Job) -> np.ndarray:
         name = ("table", job.seed, job.method, job.rows, job.stage.objective)
-        return self._once(name, lambda: self._draws(job))
+        return self._once((*name, *self._taught(job)), lambda: self._draws(job))
 
     def _draws(self, job: Job) -> np.ndarray:
         rows = self.plan.rows[job.rows]
@@ -166,8 +189,11 @@ class Lanes:
             rows = rows & self.observed
         rates = self.methods[job.method].sample(self._counts(job))
         lottery = generator(job.seed, "lottery")
-        group = np.asarray(self.rows.group)
-        return cumulative(pool(rates, self.classes[:, 0], group, rows, lottery))
+        group = self._group(job)
+        weight = pool(rates, self.classes[:, 0], group, rows, lottery)
+        if job.stage.lesson:
+            weight = weight * np.asarray(self.lessons[job].weight, np.float64)
+        return cumulative(weight)
 
     def _other(self) -> np.ndarray:
         mine = np.asarray(self.rows.group) == self.reference

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from equity_jax.config import Train
-from equity_jax.models import autoencoder
+from equity_jax.models import autoencoder, beside
 from equity_jax.nouns import Method, Model, Scheme, Task
 from equity_jax.train.alone import Augment, make_alone
 from equity_jax.train.checkpoint import Journal
@@ -52,6 +52,7 @@ def fit(
     augment: Augment | None = None,
     start: Weights | None = None,
     name: str = "",
+    kept: Mapping[str, np.ndarray] = {},
 ) -> Fitted:
     """Fits every run and keeps each one's best parameters by its own validation rows.
 
@@ -63,7 +64,8 @@ def fit(
     programs: a dict that keeps what was compiled, for the next fit of the same model,
     methods, task, train and augment to other rows; augment: (key, batch) -> batch, for
     images; start: what stands before the first stage, taken where its `carry` says;
-    name: tells the fits that share a journal apart.
+    name: tells the fits that share a journal apart; kept: Run.kept -> bool[N], the rows
+    that there are for such runs, to train and to validate on.
 
     Raises:
         InputError: a scheme that starts from weights without any, or without the
@@ -85,11 +87,16 @@ def fit(
     seen = np.asarray(rows.group), np.asarray(valid.group)
     observed = np.asarray(rows.mask).max(1) > 0
     blocks = dataset.patient[dataset.split == TRAIN]
-    chain = plan(runs, schemes, *seen, blocks, observed, people[1])
+    parts = {
+        word: tuple(there[dataset.split == part] for part in (TRAIN, VALID))
+        for word, there in kept.items()
+    }
+    chain = plan(runs, schemes, *seen, blocks, observed, people[1], parts)
     lanes = Lanes(rows, valid, chain, methods, task, train, *people, start, alone)
-    nets = {"task": (model, task), "autoencode": (autoencoder(model), reconstruct)}
+    net = beside(model) if any(m.rival for m in methods.values()) else model
+    nets = {"task": (net, task), "autoencode": (autoencoder(model), reconstruct)}
     made = make_programs(chain, nets, methods, train, programs, augment, alone)
-    drive = Drive(lanes, journal or Journal(None), train, quiet, name)
+    drive = Drive(lanes, model, journal or Journal(None), train, quiet, name)
     drive.run(made)
     return drive.finish(list(runs))
 
@@ -106,10 +113,13 @@ def make_programs(
     """A Program for each kind of stage (objective, align), from `kept` if it is there.
 
     Raises:
-        InputError: augmentation of a table, reconstruction of images.
+        InputError: augmentation of a table, reconstruction of images, or of images
+            another measure than nll to keep the best by.
     """
     if augment is not None and not alone:
         raise InputError("augmentation is for images; x is a table")
+    if alone and train.keep != "nll":
+        raise InputError(f"train.keep={train.keep!r} is for tables; x holds images")
     kept, programs = {} if kept is None else kept, {}
     loss = next(iter(methods.values()))
     for kind in dict.fromkeys(kind_of(job) for job in chain.jobs):

@@ -16,7 +16,8 @@ from equity_jax.nouns import Scheme, Stage
 
 class Run(NamedTuple):
     """One point of the R axis. target: a group's code, -1 = all of them; weight_decay:
-    None = that of Train; shape: of a model that has several (models/shaped.py).
+    None = that of Train; shape: of a model that has several (models/shaped.py); kept:
+    name of the rows that there are, for training and validation; "" = all.
     """
 
     seed: int
@@ -27,6 +28,7 @@ class Run(NamedTuple):
     fraction: float = 1.0
     weight_decay: float | None = None
     shape: str = ""
+    kept: str = ""
 
 
 class Job(NamedTuple):
@@ -66,11 +68,13 @@ def plan(
     blocks: np.ndarray,
     observed: np.ndarray,
     reference: int,
+    kept: Mapping[str, tuple[np.ndarray, np.ndarray]] = {},
 ) -> Plan:
     """Jobs of all runs over training rows with group int[N] and blocks int[N].
 
     valid: int[V], the groups of the validation rows, which are never thinned;
-    observed: bool[N], rows with a label: fractions are of the blocks that have some.
+    observed: bool[N], rows with a label: fractions are of the blocks that have some;
+    kept: name -> bool[N] and bool[V], the rows that there are for runs of that name.
 
     A run with fraction f sees only f of its target's blocks (nested over f, drawn
     once per seed); other groups' rows stay.
@@ -80,7 +84,7 @@ def plan(
         >>> len(plan(runs, schemes, group, valid, blocks, seen, 0).jobs)
         3
     """
-    masks = _Masks((group, valid), blocks, observed, reference)
+    masks = _Masks((group, valid), blocks, observed, reference, kept)
     jobs: dict[tuple, Job] = {}
     order: list[tuple] = []
     for run in runs:
@@ -90,7 +94,8 @@ def plan(
         for level, stage in enumerate(scheme.home if home else scheme.stages):
             rows = masks.number(stage, run)
             # Reconstruction has no labels to weigh, so it is the same for all methods.
-            method = "erm" if stage.objective == "autoencode" else run.method
+            plain = stage.objective == "autoencode"
+            method = "erm" if plain else stage.method or run.method
             what = stage._replace(rows=None)  # which rows: by their masks
             knobs = run.weight_decay, run.shape
             key = (what, run.seed, method, run.lr, rows, *knobs, parent)
@@ -114,7 +119,9 @@ class _Masks:
         blocks: np.ndarray,
         observed: np.ndarray,
         reference: int,
+        kept: Mapping[str, tuple[np.ndarray, np.ndarray]],
     ):
+        self.kept = kept
         self.group, self.group_valid = groups
         self.blocks, self.observed, self.reference = blocks, observed, reference
         self.rows: list[np.ndarray] = []
@@ -124,10 +131,15 @@ class _Masks:
 
     def number(self, stage: Stage, run: Run) -> int:
         seed = run.seed if run.fraction < 1 else -1
-        key = (stage.rows, run.target, run.fraction, seed)
+        key = (stage.rows, run.target, run.fraction, seed, run.kept)
         if key not in self.seen:
             rows = self._thin(stage.rows(self.group, run.target, self.reference), run)
             valid = stage.rows(self.group_valid, run.target, self.reference)
+            if run.kept:
+                rows, valid = (
+                    rows & self.kept[run.kept][0],
+                    valid & self.kept[run.kept][1],
+                )
             both = rows.tobytes() + valid.tobytes()
             number = self.digests.setdefault(both, len(self.rows))
             if number == len(self.rows):

@@ -10,10 +10,11 @@ import optax
 from equity_jax.methods import begin
 from equity_jax.nouns import Method, Model, Task
 from equity_jax.schemes import csa_loss
+from equity_jax.train.stopping import pick
 from equity_jax.types import Array, Batch, Counts, Hyper, Output, PyTree, State
 
 # what a run's key is folded with, by purpose
-DRAW, OTHER, DROPOUT, AUGMENT = 1, 2, 3, 4
+DRAW, OTHER, DROPOUT, AUGMENT, MIX = 1, 2, 3, 4, 5
 
 
 def optimizer(clip: float = 1.0) -> optax.GradientTransformation:
@@ -36,14 +37,17 @@ def make_step(
     (1 - align) task loss on both + align CCSA (Motiian et al. 2017). The update is
     p - lr * leaf_rate * (adam + weight_decay * p), decay on kernels only (Loshchilov &
     Hutter 2019); a leaf of rate 0 stays bit for bit and adds nothing to the clipping.
+    A method that climbs is asked for its gradient a second time, at the top; what it
+    remembers, and the statistics, move once.
     """
 
     def init(key: Array, params: PyTree, stats: PyTree, counts: Counts, width=0):
         aux = begin(method, key, width, counts)
-        return State(jnp.int32(0), key, params, stats, tx.init(params), aux)
+        mean = (params, stats) if method.newest else ()
+        return State(jnp.int32(0), key, params, stats, tx.init(params), aux, mean)
 
     def objective(params: PyTree, state: State, batch: Batch, hyper: Hyper, other: Any):
-        key = jax.random.fold_in(jax.random.fold_in(state.key, DROPOUT), state.step)
+        key = _key(state, DROPOUT)
         out, stats = model.apply(params, state.stats, batch.x, True, key)
         once = remember(task, out, batch)
         value, aux = method.loss(state.aux, once, out, batch, hyper.strength)
@@ -55,21 +59,54 @@ def make_step(
         pairs = _pairs(task, out, batch, out2, other)
         return (1 - align) * 0.5 * (value + value2) + align * pairs, (stats, aux)
 
+    def slope(params: PyTree, *given: Any) -> Any:
+        found, g = jax.value_and_grad(objective, has_aux=True)(params, *given)
+        rates = given[2].leaf_rates
+        return found, jax.tree.map(lambda g, r: g * (r > 0), g, rates)
+
     def step(state: State, batch: Batch, hyper: Hyper, other: Any = None):
-        grad = jax.value_and_grad(objective, has_aux=True)
-        (value, (stats, aux)), g = grad(state.params, state, batch, hyper, other)
-        g = jax.tree.map(lambda g, r: g * (r > 0), g, hyper.leaf_rates)
-        direction, opt = tx.update(g, state.opt)
+        batch = batch._replace(spent=hyper.spent)
+        if other is not None:
+            other = other._replace(spent=hyper.spent)
+        if method.mix:
+            batch = method.mix(state.aux, _key(state, MIX), task, batch)
+        given = state, batch, hyper, other
+        (value, (stats, aux)), g = slope(state.params, *given)
+        if method.radius:
+            _, g = slope(_climbed(state.params, g, method.radius(state.aux)), *given)
+        opt = state.opt
+        if method.forget:
+            anew = method.forget(state.aux, hyper.spent)
+            opt = pick(anew, tx.init(state.params), opt)
+        direction, opt = tx.update(g, opt)
 
         def move(p: Array, d: Array, rate: Array) -> Array:
             decay = hyper.weight_decay * p if p.ndim > 1 else 0.0
             return p - hyper.lr * rate * (d + decay)
 
-        params = jax.tree.map(move, state.params, direction, hyper.leaf_rates)
-        new = State(state.step + 1, state.key, params, stats, opt, aux)
+        params, mean = jax.tree.map(move, state.params, direction, hyper.leaf_rates), ()
+        if method.newest:
+            share, now = method.newest(aux, hyper.spent), (params, stats)
+            mean = jax.tree.map(lambda m, n: m + share * (n - m), state.mean, now)
+        new = State(state.step + 1, state.key, params, stats, opt, aux, mean)
         return new, {"loss": value}
 
     return init, step
+
+
+def standing(state: State) -> tuple[PyTree, PyTree]:
+    """(params, stats) that are judged and kept: the average, where there is one."""
+    return state.mean or (state.params, state.stats)
+
+
+def _key(state: State, purpose: int) -> Array:
+    return jax.random.fold_in(jax.random.fold_in(state.key, purpose), state.step)
+
+
+def _climbed(params: PyTree, slope: PyTree, radius: Array) -> PyTree:
+    """Parameters `radius` away along the slope (Foret et al., SAM, ICLR 2021)."""
+    far = radius / jnp.maximum(optax.tree.norm(slope), 1e-12)
+    return jax.tree.map(lambda p, g: p + far * g, params, slope)
 
 
 def remember(task: Task, out: Output, batch: Batch) -> Task:
@@ -94,12 +131,48 @@ def _pairs(task: Task, out: Output, batch: Batch, out2: Output, other: Batch) ->
 
 
 def evaluate(
-    model: Model, task: Task, params: PyTree, stats: PyTree, batch: Batch
+    model: Model,
+    task: Task,
+    params: PyTree,
+    stats: PyTree,
+    batch: Batch,
+    keep: str = "nll",
 ) -> Array:
     """Plain mean nll over observed rows (sum over sum), whatever the method.
 
-    NaN where the batch has no observed row.
+    NaN where the batch has no observed row. keep "auroc": 1 - AUROC instead, the mean
+    over labels or classes; the nll where no class can be ranked.
     """
     out, _ = model.apply(params, stats, batch.x, False, jax.random.key(0))
     weight = batch.mask * batch.weight[:, None]
-    return jnp.sum(task.nll(out.logits, batch.y) * weight) / jnp.sum(weight)
+    nll = jnp.sum(task.nll(out.logits, batch.y) * weight) / jnp.sum(weight)
+    if keep == "nll":
+        return nll
+    classes, logits = task.class_of(batch.y), out.logits[:, : task.outputs]
+    positive, several = classes == 1, task.outputs > classes.shape[1]
+    if several:  # one class against the rest
+        logits = jax.nn.log_softmax(logits)
+        positive = classes == jnp.arange(task.outputs)[None]
+    weight = jnp.broadcast_to(weight * (classes >= 0), positive.shape)
+    found = jax.vmap(ranked, 1)(logits, positive, weight)
+    known = jnp.isfinite(found)
+    mean = jnp.sum(jnp.where(known, found, 0.0)) / jnp.maximum(known.sum(), 1)
+    return jnp.where(known.any(), 1.0 - mean, nll)
+
+
+def ranked(score: Array, positive: Array, weight: Array) -> Array:
+    """AUROC of float[N], ties counting half (Mann & Whitney 1947), a scalar.
+
+    positive: bool[N]; weight: float[N]; NaN where a class has no weight.
+
+    Example:
+        >>> float(ranked(jnp.arange(3.0), jnp.array([False, True, True]), jnp.ones(3)))
+        1.0
+    """
+    order = jnp.argsort(score)
+    ones = jnp.where(positive, weight, 0.0)
+    rest = weight - ones
+    below = jnp.concatenate([jnp.zeros(1), jnp.cumsum(rest[order])])
+    found = [jnp.searchsorted(score[order], score, side=s) for s in ("left", "right")]
+    half = 0.5 * (below[found[0]] + below[found[1]])
+    return jnp.sum(ones * half) / (ones.sum() * rest.sum())

@@ -18,7 +18,14 @@ from equity_jax.config import Train
 from equity_jax.data.sampler import draw
 from equity_jax.nouns import Method, Model, Task
 from equity_jax.train.checkpoint import unpack
-from equity_jax.train.step import DRAW, OTHER, evaluate, make_step, optimizer
+from equity_jax.train.step import (
+    DRAW,
+    OTHER,
+    evaluate,
+    make_step,
+    optimizer,
+    standing,
+)
 from equity_jax.train.stopping import Stopping, look, pick
 from equity_jax.types import Array, Batch, Hyper, PyTree, State
 
@@ -28,8 +35,9 @@ Progress = tuple[State, Stopping]
 class Lane(NamedTuple):
     """One run's inputs, traced. table, other: draw tables float32[N] (other: of the
     reference group, float32[0] if unused); valid: float32[V], which validation rows
-    count; budget: int, steps; still: (params, stats) that are no part of the state.
-    A team has table, other and valid in common.
+    count; budget: int, steps; still: (params, stats) that are no part of the state;
+    group: int32[N] in place of the rows' own, or (). A team has table, other and valid
+    in common.
     """
 
     hyper: Hyper
@@ -38,10 +46,11 @@ class Lane(NamedTuple):
     valid: Array
     budget: Array
     still: PyTree = ()
+    group: Any = ()
 
 
 Team = Sequence[tuple[Progress, Lane]]  # what each of its lanes starts with
-OWN = Lane(hyper=0, table=None, other=None, valid=None, budget=0, still=0)
+OWN = Lane(hyper=0, table=None, other=None, valid=None, budget=0, still=0, group=0)
 """The axis of a team's lanes; None: what they have in common has no such axis."""
 
 
@@ -78,6 +87,11 @@ class Draws(NamedTuple):
     step: Array
 
 
+def regrouped(rows: Batch, lane: Lane) -> Batch:
+    """The rows with the groups that the lane sees them in."""
+    return rows if isinstance(lane.group, tuple) else rows._replace(group=lane.group)
+
+
 def take(rows: Batch, index: Array) -> Batch:
     """Rows int[B] of a Batch of N rows."""
     return jax.tree.map(lambda a: a[index], rows)
@@ -100,7 +114,7 @@ def make_program(
     ) -> tuple[Progress, Look]:
         def batch(table: Array, purpose: int, at: Array) -> Batch:
             key = jax.random.fold_in(draws.key, purpose)
-            return take(rows, draw(table, key, at, train.batch))
+            return take(regrouped(rows, lane), draw(table, key, at, train.batch))
 
         def advance(state: State, at: Array) -> tuple[State, Array]:
             state = state.replace(key=draws.key, step=at)  # the team's own, drawn once
@@ -114,9 +128,9 @@ def make_program(
             state, stop = progress
             new, losses = jax.lax.scan(advance, state, ats)
             state = pick(stop.stopped, state, new)
-            params, stats, at = state.params, state.stats, state.step
+            (params, stats), at = standing(state), state.step
             seen = valid._replace(weight=lane.valid)
-            value = evaluate(model, task, params, stats, seen)
+            value = evaluate(model, task, params, stats, seen, train.keep)
             seen = Look(at, losses.mean(), value, ~stop.stopped)
             limits = train.patience, lane.budget
             return (state, look(stop, params, stats, value, at, *limits)), seen
@@ -172,8 +186,9 @@ def _unheard(many: Callable[..., Any]) -> Callable[..., Any]:
 
 def paced(lane: Lane, step: Array) -> Hyper:
     """The lane's knobs at a step: lr follows half a cosine over its budget."""
-    cosine = 0.5 * (1 + jnp.cos(jnp.pi * step / lane.budget))
-    return lane.hyper._replace(lr=lane.hyper.lr * cosine)
+    spent = step / lane.budget
+    cosine = 0.5 * (1 + jnp.cos(jnp.pi * spent))
+    return lane.hyper._replace(lr=lane.hyper.lr * cosine, spent=spent)
 
 
 def side_by_side(
