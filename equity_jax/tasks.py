@@ -196,7 +196,9 @@ def reconstruct() -> Task:
     def class_of(y: Array) -> Array:
         return jnp.full((y.shape[0], 1), -1)
 
-    return Task("reconstruct", 0, 0, 1, nll, lambda logits, y: logits, class_of)
+    return mixable(
+        Task("reconstruct", 0, 0, 1, nll, lambda logits, y: logits, class_of)
+    )
 
 
 TASKS = Registry(

@@ -292,3 +292,11 @@ def test_a_rival_learns_beside_the_model_and_is_not_kept():
     own, _ = model.apply(without((params, stats))[0], stats, X, True, KEY)
     np.testing.assert_array_equal(out.logits, own.logits)
     assert not np.allclose(out.taps["rival"], out.logits)
+
+
+def test_a_method_that_only_a_stage_names_must_be_given():
+    parts = {"task": TASKS.get("binary"), "reconstruct": TASKS.get("reconstruct")}
+    run = [Run(0, "erm", "balanced", -1, 1e-2)]
+    more = {"train": TINY, "methods": {"erm": erm()}, "schemes": OWN}
+    with pytest.raises(InputError, match="oversample"):
+        fit(shelf()[0], toy(), run, **parts, **more)

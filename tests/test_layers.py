@@ -19,12 +19,13 @@ TESTS = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "tests").glob("*.
 
 FLOORS = {
     1: "types nouns registry metrics solvers glm families minimize config config_data "
-    "config_methods counts predictive keys files clock face calibration quasi wide glm_rows pca "
-    "neighbors probes probe perceptrons least_squares erasure dfr",
+    "config_methods counts predictive blend keys files clock face calibration quasi "
+    "wide glm_rows pca neighbors probes probe perceptrons least_squares erasure dfr "
+    "lasso saddle reductions",
     2: "data models methods schemes tasks audit store systems",
     3: "train",
     4: "forecasts results verdict run grid inference networks arms trials trial_files "
-    "last_layers removal",
+    "last_layers removal posthoc",
     5: "equity_jax experiments scripts",
 }
 # Imports within one floor: a module split in two; run and its parts; launch.py, which
@@ -51,9 +52,14 @@ BESIDE = {
     ("probes", "probe"),
     ("probes", "solvers"),
     ("dfr", "keys"),
+    ("dfr", "lasso"),
     ("dfr", "probe"),
     ("dfr", "probes"),
     ("dfr", "solvers"),
+    ("reductions", "perceptrons"),
+    ("reductions", "probe"),
+    ("reductions", "saddle"),
+    ("reductions", "solvers"),
     ("erasure", "least_squares"),
     ("erasure", "probe"),
     ("erasure", "probes"),
@@ -82,6 +88,7 @@ BESIDE = {
     ("trials", "run"),
     ("trials", "trial_files"),
     ("trials", "verdict"),
+    ("posthoc", "last_layers"),
     ("removal", "last_layers"),
     ("removal", "run"),
     ("scripts", "experiments"),

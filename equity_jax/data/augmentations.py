@@ -11,8 +11,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from equity_jax import blend
 from equity_jax.registry import Registry
-from equity_jax.types import Array, Batch, InputError, Mixed
+from equity_jax.types import Array, Batch, InputError
 
 WHITE = 255.0
 
@@ -128,29 +129,12 @@ def cutout(side: float = 0.2) -> Shade:
 def mixup(alpha: float = 0.2) -> Mix:
     """Rows mixed with rows of the same batch, labels too: y becomes a Mixed.
 
-    Zhang et al., "mixup", ICLR 2018: share s ~ Beta(alpha, alpha), one a row,
-    x = s x + (1 - s) x', loss = s l(y) + (1 - s) l(y'). The larger part is the row's
-    own (s >= 1/2: the same pairs), so its group and weight still describe it. Padding
-    is nobody's partner; a label counts where both rows have it.
+    Zhang et al., "mixup", ICLR 2018, as in equity_jax.blend.
     """
     _check("mixup", alpha, 100)
 
     def rows(key: Array, batch: Batch) -> Batch:
-        order, draw = jax.random.split(key)
-        n = len(batch.weight)
-        partner = jax.random.permutation(order, n)
-        share = jnp.ones(n)
-        if alpha:
-            share = jax.random.beta(draw, alpha, alpha, (n,))
-        share = jnp.maximum(share, 1 - share)
-        share = jnp.where(batch.weight[partner] > 0, share, 1.0)
-        part = share.reshape(n, *[1] * (batch.x.ndim - 1))
-        alone = (share == 1)[:, None]
-        return batch._replace(
-            x=part * batch.x + (1 - part) * batch.x[partner],
-            y=Mixed(batch.y, batch.y[partner], share[:, None]),
-            mask=jnp.where(alone, batch.mask, batch.mask * batch.mask[partner]),
-        )
+        return blend.mixup(key, batch, alpha)
 
     return Mix(rows)
 

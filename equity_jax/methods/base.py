@@ -110,7 +110,8 @@ def switch(*methods: Method) -> tuple[Method, ...]:
 
     def init_of(method: Method, choice: int) -> Any:
         def init(counts: Counts) -> PyTree:
-            slots = [tree.map(jnp.zeros_like, m.init(counts)) for m in firsts]
+            some = Counts(jnp.ones_like(counts.table))  # idle ones refuse no rows
+            slots = [tree.map(jnp.zeros_like, m.init(some)) for m in firsts]
             slots[choice] = method.init(counts)
             return {"choice": jnp.int32(choice), "slots": tuple(slots)}
 
@@ -143,7 +144,7 @@ def programs(methods: Mapping[str, Method]) -> list[dict[str, Method]]:
     """
     found: dict[Any, dict[str, Method]] = {}
     for name, method in methods.items():
-        plain = not any(method[3:])
+        plain = not any(method._replace(forget=None)[3:])  # forgetting costs nothing
         found.setdefault(None if plain else method[2:], {})[name] = method
     return [dict(zip(p, switch(*p.values()), strict=True)) for p in found.values()]
 

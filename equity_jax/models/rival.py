@@ -3,6 +3,8 @@
 Only fitting knows it: what a fit leaves is the first network alone.
 """
 
+from functools import lru_cache
+
 import jax
 
 from equity_jax.nouns import Model
@@ -11,11 +13,13 @@ from equity_jax.types import Array, Output, PyTree
 RIVAL = "rival"  # its block among the parameters, its logits among the taps
 
 
+@lru_cache(maxsize=8)
 def beside(model: Model) -> Model:
     """The same Model with a rival: fresh parameters of its own, the same rows.
 
     Its logits are output.taps["rival"]. Its parameters, and its statistics, stand as
-    one block more, before all others.
+    one block more, before all others. One and the same for the same Model, so that
+    what was compiled for it is found again.
 
     Example:
         >>> beside(model).blocks[0]

@@ -6,7 +6,7 @@ from equity_jax.train.harvest import Harvest, harvest
 from equity_jax.train.leaves import Weights
 from equity_jax.train.loop import fit
 from equity_jax.train.plan import Run
-from equity_jax.train.score import features, score
+from equity_jax.train.score import features, score, seen
 
 __all__ = [
     "Checkpoint",
@@ -20,5 +20,6 @@ __all__ = [
     "harvest",
     "pack",
     "score",
+    "seen",
     "unpack",
 ]

@@ -60,10 +60,9 @@ def make_alone(
     with a look every `train.eval_every`, and ends where the run stops. Several devices
     share the rows of a batch.
     """
-    mesh = mesh_of(train.batch)
+    mesh, draws = mesh_of(train.batch), make_draws(train, align)
     advance = make_advance(model, method, task, mesh, align, augment)
     tally = make_tally(model, task)
-    draws = make_draws(train, align)
     glance = jax.jit(partial(_glance, train.patience), donate_argnums=0)
 
     def begin(made: Sequence[Team], saved: dict | None) -> Any:
@@ -75,10 +74,9 @@ def make_alone(
         progress: Progress, lane: Lane, rows: Batch, valid: Batch, beat: Callable
     ) -> tuple[Progress, Look]:
         state, stop = progress
-        index = np.asarray(draws(lane, state.key, state.step))
-        feed = batches(
-            regrouped(rows, lane), index[: int(lane.budget) - int(state.step)], mesh
-        )
+        left = int(lane.budget) - int(state.step)
+        index = np.asarray(draws(lane, state.key, state.step))[:left]
+        feed = batches(regrouped(rows, lane), index, mesh)
         looks: list[Look] = []
         while not stop.stopped and len(looks) < train.segment // train.eval_every:
             losses: list[Array] = []

@@ -86,7 +86,8 @@ class Lanes:
         )
         aux = self._aux(job, model)
         draws = key(job.seed, "draw", f"level {job.level}")
-        state = State(np.int32(0), draws, params, stats, opt, aux)
+        mean = (params, stats) if self.methods[job.method].newest else ()
+        state = State(np.int32(0), draws, params, stats, opt, aux, mean)
         lane = self._lane(job, rates)._replace(still=still)
         return (state, fresh_stopping(params, stats)), lane
 

@@ -87,14 +87,11 @@ def fit(
     seen = np.asarray(rows.group), np.asarray(valid.group)
     observed = np.asarray(rows.mask).max(1) > 0
     blocks = dataset.patient[dataset.split == TRAIN]
-    parts = {
-        word: tuple(there[dataset.split == part] for part in (TRAIN, VALID))
-        for word, there in kept.items()
-    }
-    chain = plan(runs, schemes, *seen, blocks, observed, people[1], parts)
+    parts = [dataset.split == part for part in (TRAIN, VALID)]
+    there = {name: tuple(mask[part] for part in parts) for name, mask in kept.items()}
+    chain = plan(runs, schemes, *seen, blocks, observed, people[1], there)
     lanes = Lanes(rows, valid, chain, methods, task, train, *people, start, alone)
-    net = beside(model) if any(m.rival for m in methods.values()) else model
-    nets = {"task": (net, task), "autoencode": (autoencoder(model), reconstruct)}
+    nets = {"task": (model, task), "autoencode": (autoencoder(model), reconstruct)}
     made = make_programs(chain, nets, methods, train, programs, augment, alone)
     drive = Drive(lanes, model, journal or Journal(None), train, quiet, name)
     drive.run(made)
@@ -114,14 +111,20 @@ def make_programs(
 
     Raises:
         InputError: augmentation of a table, reconstruction of images, or of images
-            another measure than nll to keep the best by.
+            another measure than nll to keep the best by; a method that a stage names
+            and that is not among the methods.
     """
+    missing = {job.method for job in chain.jobs} - set(methods)
+    if missing:
+        raise InputError(f"a stage's method {min(missing)!r} is not among the methods")
     if augment is not None and not alone:
         raise InputError("augmentation is for images; x is a table")
     if alone and train.keep != "nll":
         raise InputError(f"train.keep={train.keep!r} is for tables; x holds images")
     kept, programs = {} if kept is None else kept, {}
     loss = next(iter(methods.values()))
+    if loss.rival:
+        nets = {**nets, "task": (beside(nets["task"][0]), nets["task"][1])}
     for kind in dict.fromkeys(kind_of(job) for job in chain.jobs):
         (net, goal), align = nets[kind[0]], kind[1]
         if alone and kind[0] != "task":

@@ -1,7 +1,8 @@
 """Fitted weights on rows, forward only: tables many models at a time, images one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import jax
@@ -12,7 +13,7 @@ from equity_jax.nouns import Model
 from equity_jax.train.feed import mesh_of, padded, pixels, place
 from equity_jax.train.leaves import Weights
 from equity_jax.train.sweep import parallel
-from equity_jax.types import Array, PyTree
+from equity_jax.types import Array, Output, PyTree
 
 
 def score(
@@ -30,18 +31,46 @@ def score(
     if x.ndim > 2:
         return np.stack([features(model, one, x, width)[0] for one in weights])
 
-    def one(params: PyTree, stats: PyTree, x: Array, key: Array) -> Array:
-        return model.apply(params, stats, x, False, key)[0].logits
+    found = _waves(model, weights, x, width, lambda out: out.logits)
+    return np.concatenate(list(found))[: len(weights)]
+
+
+def seen(
+    model: Model, weights: Sequence[Weights], x: np.ndarray, width: int = 16
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Logits float32[N, O] and features float32[N, F] of each fitted model on a table.
+
+    x, width: as of `score`; models are run as they are asked for, a wave at a time.
+
+    Example:
+        >>> next(seen(model, [fitted.of(0)], dataset.x))[1].shape  # doctest: +SKIP
+        (28350, 64)
+    """
+    both = _waves(model, weights, x, width, lambda out: (out.logits, out.features))
+    each = (pair for wave in both for pair in zip(*wave, strict=True))
+    return islice(each, len(weights))
+
+
+def _waves(
+    model: Model,
+    weights: Sequence[Weights],
+    x: np.ndarray,
+    width: int,
+    pick: Callable[[Output], PyTree],
+) -> Iterator[PyTree]:
+    """What `pick` takes of each Output, models side by side; the last ones repeated."""
+
+    def one(params: PyTree, stats: PyTree, x: Array, key: Array) -> PyTree:
+        return pick(model.apply(params, stats, x, False, key)[0])
 
     many, x = parallel(one), jnp.asarray(x)
     wave = min(width, len(weights)) * jax.device_count()
-    found = []
     for first in range(0, len(weights), wave):
         mine = list(weights[first : first + wave])
         mine += [mine[-1]] * (wave - len(mine))
         params, stats = jax.tree.map(lambda *a: np.stack(a), *mine)
-        found.append(np.asarray(many(params, stats, x, jax.random.key(0))))
-    return np.concatenate(found)[: len(weights)]
+        made = many(params, stats, x, jax.random.key(0))
+        yield jax.tree.map(np.asarray, made)
 
 
 def features(

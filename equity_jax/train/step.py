@@ -46,6 +46,39 @@ def make_step(
         mean = (params, stats) if method.newest else ()
         return State(jnp.int32(0), key, params, stats, tx.init(params), aux, mean)
 
+    objective = _objective(model, method, task, align)
+
+    def slope(params: PyTree, *given: Any) -> Any:
+        found, g = jax.value_and_grad(objective, has_aux=True)(params, *given)
+        rates = given[2].leaf_rates
+        return found, jax.tree.map(lambda g, r: g * (r > 0), g, rates)
+
+    def step(state: State, batch: Batch, hyper: Hyper, other: Any = None):
+        batch = batch._replace(spent=hyper.spent)
+        if align:
+            other = other._replace(spent=hyper.spent)
+        if method.mix:
+            batch = method.mix(state.aux, _key(state, MIX), task, batch)
+        given, opt = (state, batch, hyper, other), state.opt
+        (value, (stats, aux)), g = slope(state.params, *given)
+        if method.radius:
+            _, g = slope(_climbed(state.params, g, method.radius(state.aux)), *given)
+        if method.forget:
+            anew = method.forget(state.aux, hyper.spent)
+            opt = pick(anew, tx.init(state.params), opt)
+        direction, opt = tx.update(g, opt)
+        params, mean = _moved(state.params, direction, hyper), ()
+        if method.newest:
+            mean = _averaged(state, (params, stats), method.newest(aux, hyper.spent))
+        new = State(state.step + 1, state.key, params, stats, opt, aux, mean)
+        return new, {"loss": value}
+
+    return init, step
+
+
+def _objective(model: Model, method: Method, task: Task, align: float) -> Any:
+    """(params, state, batch, hyper, other) -> loss, (stats, aux)."""
+
     def objective(params: PyTree, state: State, batch: Batch, hyper: Hyper, other: Any):
         key = _key(state, DROPOUT)
         out, stats = model.apply(params, state.stats, batch.x, True, key)
@@ -59,39 +92,19 @@ def make_step(
         pairs = _pairs(task, out, batch, out2, other)
         return (1 - align) * 0.5 * (value + value2) + align * pairs, (stats, aux)
 
-    def slope(params: PyTree, *given: Any) -> Any:
-        found, g = jax.value_and_grad(objective, has_aux=True)(params, *given)
-        rates = given[2].leaf_rates
-        return found, jax.tree.map(lambda g, r: g * (r > 0), g, rates)
+    return objective
 
-    def step(state: State, batch: Batch, hyper: Hyper, other: Any = None):
-        batch = batch._replace(spent=hyper.spent)
-        if other is not None:
-            other = other._replace(spent=hyper.spent)
-        if method.mix:
-            batch = method.mix(state.aux, _key(state, MIX), task, batch)
-        given = state, batch, hyper, other
-        (value, (stats, aux)), g = slope(state.params, *given)
-        if method.radius:
-            _, g = slope(_climbed(state.params, g, method.radius(state.aux)), *given)
-        opt = state.opt
-        if method.forget:
-            anew = method.forget(state.aux, hyper.spent)
-            opt = pick(anew, tx.init(state.params), opt)
-        direction, opt = tx.update(g, opt)
 
-        def move(p: Array, d: Array, rate: Array) -> Array:
-            decay = hyper.weight_decay * p if p.ndim > 1 else 0.0
-            return p - hyper.lr * rate * (d + decay)
+def _averaged(state: State, now: PyTree, share: Array) -> PyTree:
+    return jax.tree.map(lambda m, n: m + share * (n - m), state.mean, now)
 
-        params, mean = jax.tree.map(move, state.params, direction, hyper.leaf_rates), ()
-        if method.newest:
-            share, now = method.newest(aux, hyper.spent), (params, stats)
-            mean = jax.tree.map(lambda m, n: m + share * (n - m), state.mean, now)
-        new = State(state.step + 1, state.key, params, stats, opt, aux, mean)
-        return new, {"loss": value}
 
-    return init, step
+def _moved(params: PyTree, direction: PyTree, hyper: Hyper) -> PyTree:
+    def move(p: Array, d: Array, rate: Array) -> Array:
+        decay = hyper.weight_decay * p if p.ndim > 1 else 0.0
+        return p - hyper.lr * rate * (d + decay)
+
+    return jax.tree.map(move, params, direction, hyper.leaf_rates)
 
 
 def standing(state: State) -> tuple[PyTree, PyTree]:
@@ -146,7 +159,7 @@ def evaluate(
     out, _ = model.apply(params, stats, batch.x, False, jax.random.key(0))
     weight = batch.mask * batch.weight[:, None]
     nll = jnp.sum(task.nll(out.logits, batch.y) * weight) / jnp.sum(weight)
-    if keep == "nll":
+    if keep == "nll" or not task.outputs:  # a reconstruction ranks nobody
         return nll
     classes, logits = task.class_of(batch.y), out.logits[:, : task.outputs]
     positive, several = classes == 1, task.outputs > classes.shape[1]
