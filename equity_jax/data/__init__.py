@@ -1,6 +1,6 @@
 """Data shelf: tables and images as rows with attributes."""
 
-from equity_jax.data import cxr, cxr_twins, deaths, embeddings
+from equity_jax.data import cxr, cxr_twins, deaths, embeddings, spurious
 from equity_jax.registry import Registry
 
 DATASETS = Registry(
@@ -10,5 +10,6 @@ DATASETS = Registry(
         "deaths": deaths.load,
         "embeddings": embeddings.load,
         cxr_twins.MIMIC: cxr.load,
+        "spurious": spurious.load,
     },
 )
