@@ -1,13 +1,15 @@
-"""The last layer of a frozen network, fitted again: plainly, or on balanced rows."""
+"""The last layer of a frozen network, fitted again: plainly, on balanced rows (of
+training, or of validation), or under a constraint on groups' rates.
+"""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from equity_jax import probe, probes
-from equity_jax.dfr import dfr
+from equity_jax import dfr, probe, probes, reductions
 from equity_jax.tasks import TASKS
-from equity_jax.types import TRAIN, VALID, Dataset
+from equity_jax.types import TRAIN, VALID, Dataset, InputError
 
 
 def held(dataset: Dataset) -> np.ndarray:
@@ -53,10 +55,55 @@ def balanced(dataset: Dataset, seed: int = 0) -> np.ndarray:
     """
     rows = dataset.x, dataset.group, dataset.split
     made = [
-        code if code is None else dfr(rows[0], code, *rows[1:], seed=seed).scores
+        code if code is None else dfr.dfr(rows[0], code, *rows[1:], seed=seed).scores
         for code in labels(dataset)
     ]
     return _joined(dataset, made)
+
+
+def validated(dataset: Dataset, seed: int = 0) -> np.ndarray:
+    """As `balanced`, fitted on validation rows, as the paper of DFR has it.
+
+    Those are scored by the half of them that they are not in (see dfr.validated).
+
+    Example: `validated(frozen(dataset, seen)).shape` is (750, 14).
+    """
+    rows = dataset.group, dataset.split, dataset.patient
+    made = [
+        code
+        if code is None
+        else dfr.validated(dataset.x, code, *rows, seed=seed).scores
+        for code in labels(dataset)
+    ]
+    return _joined(dataset, made)
+
+
+def reduced(
+    dataset: Dataset,
+    constraint: str = "equalized_odds",
+    head: str = "linear",
+    **options: Any,
+) -> np.ndarray:
+    """float32[n, K]: chance of being called positive, by constraint reduction.
+
+    constraint, head, options (eps, l2, units, rounds, seed, quiet): as
+    reductions.reduced. NaN for a label that cannot be learned.
+
+    Raises:
+        InputError: labels of several classes, or what reductions.reduced refuses.
+
+    Example: `reduced(frozen(dataset, seen), "equal_opportunity", eps=0.05)`.
+    """
+    if dataset.spec.task.startswith("multiclass"):
+        raise InputError(f"reductions need labels of two classes: {dataset.spec.task}")
+    rows = dataset.group, dataset.split, constraint
+    made = [
+        code
+        if code is None
+        else reductions.reduced(dataset.x, code, *rows, head=head, **options).chance
+        for code in labels(dataset)
+    ]
+    return _joined(dataset, [c if c is None else np.stack([1 - c, c], 1) for c in made])
 
 
 def _joined(dataset: Dataset, scores: Sequence[np.ndarray | None]) -> np.ndarray:

@@ -29,10 +29,13 @@ NEVER = -1e9  # logit of a class that a target does not have
 
 
 class Rows(NamedTuple):
-    """x: float32[n, F]; y: int32[R, n], -1 = not used by this lane."""
+    """x: float32[n, F]; y: int32[R, n], -1 = not used by this lane; weight:
+    float32[R, n], None = all 1.
+    """
 
     x: Array
     y: Array
+    weight: Array | None = None
 
 
 class _Net(NamedTuple):
@@ -135,19 +138,20 @@ def _step(state: tuple, train: Rows, lanes: _Lane, tx: Any) -> tuple:
     n = len(train.x)
     rows = jax.random.randint(draw, (min(BATCH, n),), 0, n)
     x, y = train.x[rows], train.y[:, rows]
+    weight = None if train.weight is None else train.weight[:, rows]
 
-    def loss(params: _Net, y: Array, lane: _Lane) -> Array:
+    def loss(params: _Net, y: Array, weight: Array | None, lane: _Lane) -> Array:
         size = jnp.sum(params.hidden**2) + jnp.sum(params.out**2)
-        return -_likelihood(params, x, y, lane) + 0.5 * lane.l2 / n * size
+        return -_likelihood(params, x, y, weight, lane) + 0.5 * lane.l2 / n * size
 
-    moves, opt = tx.update(jax.vmap(jax.grad(loss))(params, y, lanes), opt)
+    moves, opt = tx.update(jax.vmap(jax.grad(loss))(params, y, weight, lanes), opt)
     return optax.apply_updates(params, moves), opt, rng
 
 
 def _looked(look: Array, params: _Net, best: _Best, valid: Rows, lanes: _Lane) -> _Best:
     """The best of every lane, now that its validation rows are looked at again."""
-    told = partial(_likelihood, x=valid.x)
-    value = jax.vmap(lambda p, y, lane: told(p, y=y, lane=lane))(params, valid.y, lanes)
+    told = jax.vmap(_likelihood, (0, None, 0, 0, 0))
+    value = told(params, valid.x, valid.y, valid.weight, lanes)
     better = value > best.value + SLIGHT
 
     def pick(new: Array, old: Array) -> Array:
@@ -157,10 +161,13 @@ def _looked(look: Array, params: _Net, best: _Best, valid: Rows, lanes: _Lane) -
     return jax.tree.map(pick, _Best(params, value, at), best)
 
 
-def _likelihood(params: _Net, x: Array, y: Array, lane: _Lane) -> Array:
-    """Mean log-likelihood of the rows that the lane uses."""
+def _likelihood(
+    params: _Net, x: Array, y: Array, weight: Array | None, lane: _Lane
+) -> Array:
+    """Mean log-likelihood of the rows that the lane uses, weighed."""
     told = jax.nn.log_softmax(_logits(params, x, lane))
     mine = jnp.take_along_axis(told, jnp.maximum(y, 0)[:, None], axis=1)[:, 0]
+    mine = mine if weight is None else weight * mine
     used = y >= 0
     return jnp.sum(jnp.where(used, mine, 0.0)) / jnp.maximum(used.sum(), 1)
 

@@ -9,7 +9,13 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from equity_jax.calibration import Calibration, apply, recalibrate, temperature
+from equity_jax.calibration import (
+    Calibration,
+    apply,
+    by_group,
+    recalibrate,
+    temperature,
+)
 from equity_jax.types import InputError
 
 
@@ -140,3 +146,67 @@ def test_bad_input_is_refused(change, words):
     fine = {"logits": np.eye(2)[[0, 1, 0, 1]], "y": np.array([0, 1, 1, 0])}
     with pytest.raises(InputError, match=words):
         recalibrate(**{**fine, **change})
+
+
+def grouped(sizes, stretch, seed=0):
+    """Rows of several groups, each `stretch` times too sure; the last is code -1."""
+    made = [
+        rows(n, stretch=s, seed=seed + i)[:2]
+        for i, (n, s) in enumerate(zip(sizes, stretch, strict=True))
+    ]
+    code = np.repeat([*range(len(sizes) - 1), -1], sizes)
+    return (
+        np.concatenate([z for z, _ in made]),
+        np.concatenate([y for _, y in made]),
+        code,
+    )
+
+
+def test_a_group_has_its_own_temperature_as_far_as_its_rows_tell():
+    z, y, code = grouped((3000, 3000, 40, 0, 500), (1.0, 2.5, 2.5, 1, 1.5))
+    found = by_group(z, y, code, 4)
+    t, whole = 1 / found.scale, temperature(z, y)
+    np.testing.assert_allclose(t[:2], [1, 2.5], rtol=0.1)
+    alone = temperature(z[code == 2], y[code == 2])
+    assert min(alone, whole) < t[2] < max(alone, whole)  # shrunk
+    assert t[3] == t[4] == pytest.approx(whole)  # no rows; not recorded
+    assert 0.2 < found.spread < 1.2
+
+    def loss(t, g):  # in float64, by the formula
+        told = log_softmax(z[code == g] / np.exp(t[0]), 1)
+        own = told[range(len(told)), y[code == g]].sum()
+        return (t[0] - np.log(whole)) ** 2 / (2 * found.spread**2) - own
+
+    for g in range(3):
+        best = minimize(loss, [np.log(whole)], args=(g,), options={"gtol": 1e-9})
+        assert np.log(t[g]) == pytest.approx(best.x[0], abs=1e-6)
+
+
+def test_the_spread_of_temperatures_is_told_without_bias():
+    rng, planted, squares = np.random.default_rng(0), 0.3, []
+    for seed in range(40):
+        stretch = np.exp(planted * rng.normal(size=8))
+        z, y, code = grouped((100,) * 8 + (0,), (*stretch, 1), 100 * seed)
+        squares.append(by_group(z, y, code, 8).spread ** 2)
+    error = np.std(squares) / np.sqrt(len(squares))
+    print(f"variance {np.mean(squares):.3f} +- {error:.3f}, planted {planted**2:.3f}")
+    assert abs(np.mean(squares) - planted**2) < 3 * error < 0.06
+
+
+def test_groups_that_do_not_differ_share_one_temperature():
+    z, y, _ = rows(300)
+    z, y, code = np.concatenate([z, z]), np.append(y, y), np.repeat([0, 1], 300)
+    found = by_group(z, y, code, 2)
+    assert found.spread == 0 and len(set(found.scale.tolist())) == 1
+    one = np.where(code == 1, 0, code)  # a single group is all rows
+    assert by_group(z, y, one, 2).spread == 0
+    same = by_group(z, np.zeros_like(y), code, 2)
+    assert "one class" in same.why and same.scale.tolist() == [1, 1, 1]
+
+
+def test_a_group_of_one_class_is_held_by_the_others():
+    z, y, code = grouped((2000, 2000, 30, 0), (1.0, 3.0, 1.0, 1))
+    y[code == 2] = z[code == 2].argmax(1)  # every row right: alone it has no T
+    assert np.isfinite(by_group(z, y, code, 3).scale).all()
+    with pytest.raises(InputError, match="not all in -1..1"):
+        by_group(z, y, code, 2)
