@@ -9,6 +9,7 @@ class Protocol:
 
     trials: int = 4  # draws of hyper-parameters a method, the paper's own the first
     entries: tuple[str, ...] = ()  # methods by name; empty: all
+    rounds: int = 50  # of a constraint's multipliers, at most
     criterion: str = "worst_cell"  # what chooses the trial, on validation rows
 
 

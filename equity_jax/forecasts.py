@@ -152,6 +152,22 @@ def _columns(
     prob = np.asarray(task.predict(logits, dataset.y))
     if isinstance(dataset.y, Counted):
         return _counted(dataset, prob, logits, data) | dict(dataset.attributes)
+    better = None
+    if scale is not None:
+        better = np.asarray(task.predict(recalibrated(logits, scale), dataset.y))
+    return scored(dataset, prob, better)
+
+
+def scored(
+    dataset: Dataset, prob: np.ndarray, better: np.ndarray | None = None
+) -> dict[str, Any]:
+    """Columns y, mask, prob (and calibrated) of every label or class; the attributes.
+
+    prob: float[N, K], or float[N, C] of one label of several classes; better: the same,
+    calibrated.
+
+    Example: `list(scored(dataset, prob))[:3]` is ["y", "mask", "prob"].
+    """
     targets = dataset.spec.targets
     several = prob.shape[1] > len(targets)  # a probability a class
     columns: dict[str, Any] = {}
@@ -163,9 +179,8 @@ def _columns(
         if not several:
             columns[f"prob{end}"] = prob[:, k]
     found = {"prob": prob} if several else {}
-    if scale is not None:
-        better = recalibrated(logits, scale)
-        found["calibrated"] = np.asarray(task.predict(better, dataset.y))
+    if better is not None:
+        found["calibrated"] = better
     if not several:
         columns |= {name: values[:, 0] for name, values in found.items()}
     else:

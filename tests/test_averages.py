@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from equity_jax.audit import NOT_ESTIMABLE, OK, view
-from equity_jax.audit.averages import FEW, aurocs, averaged
+from equity_jax.audit.averages import FEW, aurocs, averaged, common
 from equity_jax.types import InputError, Predictions
 
 N = 600
@@ -87,3 +87,11 @@ def test_nothing_to_average_is_said(p):
     none = p._replace(mask=0 * p.mask + (np.arange(N) < 12)[:, None])
     found = averaged(none, aurocs(none), replicates=10)
     assert set(found["status"]) == {NOT_ESTIMABLE}
+
+
+def test_labels_in_common_leave_out_as_few_groups_as_they_can():
+    fine = np.array([[1, 0, 1, 0], [0, 0, 1, 1], [1, 0, 1, 0]], bool)
+    labels, groups = common(fine)
+    assert groups.tolist() == [True, False, True, False] and labels.tolist() == [0, 2]
+    labels, groups = common(np.zeros((2, 3), bool))
+    assert not len(labels) and not groups.any()

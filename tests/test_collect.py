@@ -92,3 +92,41 @@ def test_a_wrong_out_is_refused(runs, tmp_path, capsys):
     nowhere = tmp_path / "none" / "all.csv"
     assert "a folder that exists" in refused(capsys, runs[0], f"--out={nowhere}")
     assert "Unknown command line flag" in refused(capsys, runs[0], "--outs=x")
+
+
+def methods(rank: list[float]) -> pd.DataFrame:
+    """Like methods.csv: two methods, the metric that ranks and the AUROC."""
+    rows = []
+    for name, place, gain in zip(("erm", "focal"), rank, (np.nan, 0.1), strict=True):
+        row = {"entry": name, "uses": "none", "status": "OK", "low": 0.6, "high": 0.8}
+        row |= {"criterion": "worst_cell", "value": 0.7, "difference": gain}
+        row |= {"difference_low": gain - 0.05, "difference_high": gain + 0.05}
+        row |= {"difference_p_holm": gain / 10}
+        rows += [row | {"metric": "worst_cell_accuracy", "rank": place}]
+        rows += [row | {"metric": "auroc", "rank": np.nan}]
+    return pd.DataFrame(rows)
+
+
+def test_methods_are_joined_and_written_for_reading(runs, tmp_path):
+    for run, rank in zip(runs, ([1.2, 1.8], [2.0, 1.0]), strict=True):
+        methods(rank).to_csv(f"{run}/methods.csv", index=False)
+    out, text = tmp_path / "all.csv", tmp_path / "all.md"
+    assert collect(*runs, f"--out={out}", "--table=methods", f"--wide={text}") == 0
+    table = pd.read_csv(out, keep_default_na=False)
+    assert table.columns[:5].tolist() == ["run_dir", "name", "config", "data", "entry"]
+    assert len(table) == 8 and set(table["data"]) == {"SIMULATED", "deaths.csv.gz"}
+    lines = text.read_text("utf-8").splitlines()
+    assert "a/run (SIMULATED): worst-cell accuracy" in lines[0]
+    assert "b/run: minus balanced erm" in lines[0] and "b/run: AUROC" in lines[0]
+    assert lines[2].startswith(
+        "| focal | never | 0.70 [0.60, 0.80] | 0.10 [0.05, 0.15] * |"
+    )
+    assert " * |" in lines[2] and lines[3].startswith("| erm | never |")
+
+
+def test_a_run_without_methods_is_refused(runs, tmp_path, capsys):
+    out = f"--out={tmp_path / 'all.csv'}"
+    assert "no methods.csv" in refused(capsys, runs[0], out, "--table=methods")
+    assert "known: audit, methods" in refused(capsys, runs[0], out, "--table=x")
+    wide = f"--wide={tmp_path / 'all.md'}"
+    assert "--wide needs --table=methods" in refused(capsys, runs[0], out, wide)

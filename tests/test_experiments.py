@@ -40,7 +40,7 @@ def test_smoke(name, whole, tmp_path):
     if name == "deaths_transfer":  # run as its own process, for the tests below
         assert (whole / "DONE").exists()
         return
-    if name in ("covid_cxr", "ef_embeddings", "mimic_race"):
+    if name in ("covid_cxr", "ef_embeddings", "mimic_race", "protocol"):
         return  # tests of their own run them, and look
     module = importlib.import_module(f"experiments.{name}")
     argv = [name, f"--workdir={tmp_path / 'run'}", "--smoke", "--quiet"]

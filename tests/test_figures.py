@@ -87,6 +87,19 @@ def test_what_cannot_be_estimated_is_written():
     assert "not estimable" in texts(empty)
 
 
+def test_a_heat_map_tells_its_uncertainty():
+    values = pd.DataFrame([[0.03, 0.001, np.nan]], index=["a"], columns=list("xyz"))
+    ends = {"low": values - 0.02, "high": values + 0.02}
+    figure = figures.heat(values, title="t", center=0.0, digits=2, **ends)
+    shown = texts(figure)
+    assert "0.03" in shown and "[0.01, 0.05]" in shown and "not estimable" in shown
+    assert "[−0.02, 0.02]" in shown and "0.00 " in shown
+    striped = [p for p in figure.axes[0].patches if p.get_hatch()]
+    assert [p.get_x() for p in striped] == [0.5]  # the second cell may be chance
+    figure = figures.heat(values, title="t", low=values * np.nan, high=values)
+    assert "[" not in texts(figure)
+
+
 def test_dots_stand_where_the_values_are():
     t = table()
     figure = figures.dots(t, title="t", xlabel="x")

@@ -194,3 +194,24 @@ def test_estimable_asks_the_floors():
     sizes = {"n": 900, "patients": 900, "positives": 400, "negatives": 500}
     found = closed([0.8], [0.01], [400], "delong")
     assert inference.estimable("auroc", found, (0,), sizes) == ""
+
+
+def test_a_students_interval_and_its_p_value_say_the_same():
+    rng = np.random.default_rng(0)
+    value = np.array([0.02, 0.05, -0.08, 0.0])
+    draws = value[:, None] + 0.02 * rng.normal(size=(4, 400))
+    draws[3] = 0.0
+    found = closed(value, [np.nan] * 4, [30.0] * 4, "student", draws=draws)
+    low, high = inference.interval(found)
+    p = inference.p_value(found)
+    assert ((low > 0) | (high < 0)).tolist() == (
+        np.nan_to_num(p, nan=1) < 0.05
+    ).tolist()
+    sd = np.sqrt(draws[0].var() * 30 / 29)
+    assert high[0] - low[0] == pytest.approx(2 * stats.t.ppf(0.975, 29) * sd)
+    assert p[1] == pytest.approx(
+        2 * stats.t.sf(0.05 / np.sqrt(draws[1].var() * 30 / 29), 29)
+    )
+    assert p[3] == 1.0, "nothing varies about 0"
+    assert np.isnan(inference.p_value(found._replace(value=value + 1.0))[3])
+    assert np.isnan(inference.p_value(found._replace(ok=value > 1))).all()

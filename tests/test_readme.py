@@ -118,7 +118,8 @@ PROSE = set(
     " replicates predictions made probabilities many image network finished kept"
     " called exported saliency shortcuts table config"
     " every flag or newton quasi steps what an embedding holds heads on program"
-    " its readers can be taken out it attribute frozen features".split()
+    " its readers can be taken out it attribute frozen features classifier under"
+    " constraint finished".split()
 )
 
 

@@ -99,6 +99,27 @@ def aurocs(predictions: Predictions, names: Sequence[str] = ()) -> list[Scored]:
     return [Scored(*label, ranked=("auroc",)) for label in asked]
 
 
+def common(fine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Over which labels groups can be averaged, where not every one has rows enough.
+
+    Args:
+        fine: bool[K, P], whether a label has rows enough in a group.
+
+    Returns:
+        (labels int[k], groups bool[P]): the groups that are left, and the labels that
+        every one of them has; the group with the fewest labels is left out until there
+        is such a label.
+
+    Example:
+        >>> common(np.array([[True, False, True], [False, False, True]]))
+        (array([0]), array([ True, False,  True]))
+    """
+    alive = fine.any(axis=0)
+    while alive.any() and not fine[:, alive].all(axis=1).any():
+        alive[np.argmin(np.where(alive, fine.sum(axis=0), len(fine) + 1))] = False
+    return np.flatnonzero(fine[:, alive].all(axis=1) & alive.any()), alive
+
+
 def _answers(court: Court, question: Question) -> list[estimates.Answer]:
     args = question, court.subjects, court.replicates, court.predictions.weight
     return estimates.answer(*args, closed=False)
@@ -121,10 +142,7 @@ def _kept(
         rows = np.minimum(size.positives, size.negatives)[places]
         sure = np.min([a.effective[:, places].min(0) for a in answers], axis=0)
         fine[k] = (rows >= CLASS) & (sure >= OTHERS - 1e-6)
-    alive = fine.any(axis=0)
-    while alive.any() and not fine[:, alive].all(axis=1).any():
-        alive[np.argmin(np.where(alive, fine.sum(axis=0), len(fine) + 1))] = False
-    kept = np.flatnonzero(fine[:, alive].all(axis=1)) if alive.any() else []
+    kept, alive = common(fine)
     return list(kept), list(places[~alive])
 
 

@@ -8,11 +8,11 @@ word SIMULATED on the picture. What is NOT_ESTIMABLE is written.
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from equity_jax.audit.pages import style
+from equity_jax.audit.pages.heat_figures import heat
 from equity_jax.audit.pages.style import COLORS, INK, MARKERS, RULE, SOFT, save
 
 __all__ = ["curves", "dots", "heat", "lines_by_group", "save", "stack"]
@@ -213,38 +213,4 @@ def lines_by_group(
     axes.set_xlabel(xlabel, color=INK)
     axes.set_ylabel(ylabel, color=INK)
     style.name_ends(axes, ends)
-    return figure
-
-
-def heat(
-    values: pd.DataFrame,
-    *,
-    title: str,
-    center: float | None = None,
-    digits: int = 2,
-    simulated: bool = False,
-) -> Figure:
-    """Numbers in colored cells, rows × columns; with `center`, colors diverge there."""
-    names = [str(c) for c in values.columns]
-    lean = max(map(len, names), default=0) * len(names) > 80
-    height = 0.5 + 0.42 * len(values) + 0.9 * lean
-    figure, axes = style.canvas(title, height, simulated)
-    data = values.to_numpy(float)
-    known = data[np.isfinite(data)]
-    if center is None:
-        ends, colors = (known.min(), known.max()) if known.size else (0, 1), "cividis"
-    else:
-        reach = max(np.abs(known - center).max(), 1e-12) if known.size else 1
-        ends, colors = (center - reach, center + reach), "PuOr"
-    image = axes.imshow(data, cmap=colors, vmin=ends[0], vmax=ends[1], aspect="auto")
-    for (i, j), value in np.ndenumerate(data):
-        color = to_hex(image.cmap(image.norm(value)))
-        if np.isfinite(value):
-            axes.text(j, i, f"{value:.{digits}f}", size=9, **style.centered(color))
-        else:
-            axes.text(j, i, "not\nestimable", size=7, **style.centered("#ffffff"))
-    turned = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if lean else {}
-    axes.set_xticks(range(len(names)), [style.wrap(n) for n in names], **turned)
-    axes.set_yticks(range(len(values)), [style.wrap(r) for r in values.index])
-    axes.tick_params(length=0)
     return figure

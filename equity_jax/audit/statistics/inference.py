@@ -9,6 +9,8 @@ r"""The interval of one estimate, by its kind. (What an estimate is: draws.py.)
   inside (0, 1), and above 0.
 - edged: as logit where the draws spread; where they do not (all rows of every class
   right), Wilson's with the patients of the scarcest class, which is wide enough.
+- student: Student's t with the bootstrap's variance on the plain scale, for differences
+  whose p-value (`p_value`) must say what the interval says.
 - bootstrap: the *expanded percentile* interval (Hesterberg 2015): the distances from
   the point to the bootstrap quantiles are stretched, because a bootstrap of n blocks
   has the variance of n - 1 and normal tails. n is Kish's effective number of blocks,
@@ -48,8 +50,8 @@ from equity_jax.audit.statistics.draws import (
 from equity_jax.audit.statistics.floors import estimable
 
 __all__ = ["CLOSED", "Estimate", "cells", "closed", "difference", "effective_number"]
-__all__ += ["estimable", "groups", "interval", "quotient", "resample", "rows_behind"]
-__all__ += ["sampling_variance", "seeded", "stretch", "variance"]
+__all__ += ["estimable", "groups", "interval", "p_value", "quotient", "resample"]
+__all__ += ["rows_behind", "sampling_variance", "seeded", "stretch", "variance"]
 
 
 def interval(
@@ -81,6 +83,18 @@ def sampling_variance(estimate: Estimate) -> np.ndarray:
     low, high = interval(estimate)
     half = (high - low) / (2 * stats.norm.ppf(0.975))
     return np.where(found > 0, found, half**2)
+
+
+def p_value(estimate: Estimate) -> np.ndarray:
+    """float[...]: two-sided, that the value is 0; what the interval "student" says.
+
+    1 where all draws are 0; NaN where `ok` is False, or nothing varies elsewhere.
+    """
+    spread, freedom = variance(estimate)
+    known = estimate.ok & (spread > 0)
+    t = np.abs(estimate.value) / np.sqrt(np.where(known, spread, 1.0))
+    still = np.where(estimate.ok & (spread == 0) & (estimate.value == 0), 1.0, np.nan)
+    return np.where(known, 2 * stats.t.sf(t, freedom), still)
 
 
 def rows_behind(estimate: Estimate, level: float | np.ndarray = 0.95) -> np.ndarray:
@@ -157,6 +171,14 @@ def _scaled(
     return getattr(intervals, estimate.kind)(value, np.sqrt(spread), t)
 
 
+def _student(
+    estimate: Estimate, level: float | np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    spread, freedom = variance(estimate)
+    half = stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(spread)
+    return estimate.value - half, estimate.value + half
+
+
 def _edged(
     estimate: Estimate, level: float | np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -172,7 +194,7 @@ def _inside(estimate: Estimate) -> np.ndarray:
     """bool[...]: where the interval is the one of `kind`; else it is the percentile."""
     if estimate.kind in CLOSED:
         return closed(estimate)
-    if estimate.kind == "edged":
+    if estimate.kind in ("edged", "student"):
         return np.ones(estimate.value.shape, bool)
     top = {"logit": 1.0, "log": np.inf}.get(estimate.kind, -np.inf)
     return (estimate.value > 0) & (estimate.value < top)
@@ -184,6 +206,7 @@ _INTERVALS = {
     "logit": _scaled,
     "log": _scaled,
     "edged": _edged,
+    "student": _student,
     "bounded": _bounded,
     "bootstrap": _percentile,
 }
