@@ -19,6 +19,8 @@ NAME = "covid_cxr"
 SMALL = [  # a run to be killed: one network, two arms that differ in what they draw
     *("--smoke", "--config.arms.transfer=", "--config.arms.crossed="),
     *("--config.train.save_seconds=0", "--config.audit.replicates=50"),
+    *("--config.data.phantom.patients=100", "--config.train.steps=20"),
+    *("--config.train.eval_every=10", "--config.train.segment=10"),
 ]
 SAME = ("audit.csv", "predictions.csv", "predictions.npz", "runs.csv", "log.csv")
 
