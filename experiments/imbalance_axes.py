@@ -213,6 +213,7 @@ def _numbers(result: Result, axis: str, who: str) -> Table | None:
     cells = [_ends(r) if r.status == OK else r.status for r in rows.itertuples()]
     rows = rows.assign(text=cells, place=[label(axis, v) for v in rows[axis]])
     wide = rows.pivot_table("text", "method", "place", "first", sort=False)
-    wide = wide.reindex(columns=_places(result, axis)).fillna(NOT_ESTIMABLE)
+    wide = wide.reindex(columns=_places(result, axis), fill_value=NOT_ESTIMABLE)
+    wide = wide.fillna(NOT_ESTIMABLE)
     caption = f"AUROC, {people(who)}" if who else "Gap between the groups in AUROC"
     return Table(caption, wide.reset_index().rename_axis(columns=None))

@@ -92,7 +92,6 @@ def unreached(config: Config, planned: Plan, images: bool) -> pd.DataFrame:
 
 def located(table: pd.DataFrame, made: pd.DataFrame) -> pd.DataFrame:
     """The audit's rows with the columns of their worlds, and `depth`."""
-    parts = table["scheme"].str.split(" | ", n=1, regex=False)
-    depth = parts.str[1].fillna("")
-    placed = table.assign(world=parts.str[0], depth=depth)
+    parts = table["scheme"].str.partition(" | ")
+    placed = table.assign(world=parts[0], depth=parts[2])
     return placed.merge(made[COLUMNS], on="world", how="left")

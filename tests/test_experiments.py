@@ -21,6 +21,7 @@ STUDIES = [
     if hasattr(importlib.import_module(f"experiments.{module.name}"), "main_config")
 ]
 DEATHS, SMOKE = "deaths_transfer", "--smoke"
+OWN = {"covid_cxr", "ef_embeddings", "imbalance_study", "mimic_race", "protocol"}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def test_smoke(name, whole, tmp_path):
     if name == "deaths_transfer":  # run as its own process, for the tests below
         assert (whole / "DONE").exists()
         return
-    if name in ("covid_cxr", "ef_embeddings", "mimic_race", "protocol"):
+    if name in OWN:
         return  # tests of their own run them, and look
     module = importlib.import_module(f"experiments.{name}")
     argv = [name, f"--workdir={tmp_path / 'run'}", "--smoke", "--quiet"]

@@ -17,22 +17,19 @@ from experiments.imbalance_conduct import confounded
 from experiments.imbalance_example import weights, worked
 
 NAME = "imbalance_study"
-SMALL = (
-    "--smoke",
-    "--config.data.name=spurious",
-    "--config.data.group=background",
-    "--config.imbalance.curves=false",  # they have tests of their own
-)
+TABLE = ("--smoke", "--config.data.name=spurious", "--config.data.group=background")
+IMAGES = ("--smoke", "--config.data.name=cxr", "--config.imbalance.depths=full,")
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Finished smoke runs: a table as a user starts it, images in this process."""
+    """Finished smoke runs: images as a user starts them, a table in this process."""
     base = tmp_path_factory.mktemp("runs")
-    process = command(NAME, base / "table", *SMALL)
+    process = command(NAME, base / "images", *IMAGES)
     config = study.smoke(study.main_config())
-    config.data.name, config.imbalance.depths = "cxr", ("full",)
-    study.study(config, str(base / "images"), quiet=True)
+    config.data.name, config.data.group = "spurious", "background"
+    config.imbalance.curves = False  # they have tests of their own
+    study.study(config, str(base / "table"), quiet=True)
     finish(process)
     return {name: base / name for name in ("table", "images")}
 
@@ -149,7 +146,7 @@ def test_test_rows_stay_and_seeds_draw_anew(spurious):
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(flags, words, tmp_path, capsys):
-    first = [] if "name=deaths" in flags[0] else list(SMALL)
+    first = [] if "name=deaths" in flags[0] else list(TABLE)
     argv = [*first, f"--workdir={tmp_path / 'run'}", *flags]
     errors = refused(study, argv, capsys)
     assert words in errors and "\n" not in errors

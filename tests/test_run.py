@@ -150,7 +150,7 @@ def test_counts_have_no_such_calibration(tmp_path):
         (
             "methods",
             ("erm", "magic"),
-            "unknown method 'magic'; known: cdann, class_weighted",
+            "unknown method 'magic'; known: arl, asymmetric_focal",
         ),
         ("schemes", ("alone",), "the scheme 'mixture'"),
         ("steps", 15, "must divide"),

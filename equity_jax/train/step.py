@@ -54,9 +54,6 @@ def make_step(
         return found, jax.tree.map(lambda g, r: g * (r > 0), g, rates)
 
     def step(state: State, batch: Batch, hyper: Hyper, other: Any = None):
-        batch = batch._replace(spent=hyper.spent)
-        if align:
-            other = other._replace(spent=hyper.spent)
         if method.mix:
             batch = method.mix(state.aux, _key(state, MIX), task, batch)
         given, opt = (state, batch, hyper, other), state.opt
@@ -80,12 +77,13 @@ def _objective(model: Model, method: Method, task: Task, align: float) -> Any:
     """(params, state, batch, hyper, other) -> loss, (stats, aux)."""
 
     def objective(params: PyTree, state: State, batch: Batch, hyper: Hyper, other: Any):
-        key = _key(state, DROPOUT)
+        key, batch = _key(state, DROPOUT), batch._replace(spent=hyper.spent)
         out, stats = model.apply(params, state.stats, batch.x, True, key)
         once = remember(task, out, batch)
         value, aux = method.loss(state.aux, once, out, batch, hyper.strength)
         if not align:
             return value, (stats, aux)
+        other = other._replace(spent=hyper.spent)
         out2, stats = model.apply(params, stats, other.x, True, key)
         once = remember(task, out2, other)
         value2, aux = method.loss(aux, once, out2, other, hyper.strength)

@@ -160,7 +160,7 @@ class Ours:
         from equity_jax.train.drive import Drive
 
         lanes, programs = self.placed = self.placed or self._place()
-        drive = Drive(lanes, Journal(None), self.train, True)
+        drive = Drive(lanes, self.model, Journal(None), self.train, True)
         drive.run(programs)
         found = drive.finish(self.runs)
         return found.value[found.plan.final]
