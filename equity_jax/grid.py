@@ -220,7 +220,7 @@ def _validated(
             prob = np.asarray(apply(z, recalibrate(z, y, "bcts")), np.float64)
             own = np.take_along_axis(prob, y[:, None], 1)
             nll[run] = -np.log(np.maximum(own, 1e-30)).mean()
-            auroc[run] = np.mean([_auroc(prob[:, c], y == c) for c in _asked(prob)])
+            auroc[run] = np.mean([ranked(prob[:, c], y == c) for c in _asked(prob)])
     return {"valid": nll, "auroc": auroc}
 
 
@@ -229,8 +229,13 @@ def _asked(prob: np.ndarray) -> range:
     return range(1 if prob.shape[1] == 2 else 0, prob.shape[1])
 
 
-def _auroc(prob: np.ndarray, y: np.ndarray) -> float:
-    """Mann & Whitney 1947; NaN where a class has no row."""
+def ranked(prob: np.ndarray, y: np.ndarray) -> float:
+    """AUROC of scores float[n], y bool[n] (Mann & Whitney 1947).
+
+    NaN where a class has no row.
+
+    Example: `ranked(np.array([0.1, 0.9]), np.array([False, True]))` is 1.
+    """
     ones, zeros = y.sum(), (~y).sum()
     if not ones or not zeros:
         return np.nan

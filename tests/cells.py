@@ -92,3 +92,13 @@ def plain(world: tuple, logits: np.ndarray) -> float:
 def class_of(world: tuple, i: int, k: int) -> int:
     """The class of one row's label; -1 where it is unknown."""
     return int(np.asarray(world[0].class_of(world[1].y))[i, k])
+
+
+def cost(world, z, i, k):
+    """One row's cross-entropy of one label."""
+    c = class_of(world, i, k)
+    if c < 0:
+        return 0.0
+    if world[0].classes > 2:
+        return np.log(np.exp(z[i]).sum()) - z[i, c]
+    return np.log1p(np.exp(z[i, k])) - c * z[i, k]

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from cells import GROUPS, ROWS, answer, class_of, plain, rows, slope, start
+from cells import GROUPS, ROWS, answer, class_of, cost, plain, rows, slope, start
 
 from equity_jax.data.sampler import tabulate
 from equity_jax.methods import METHODS, begin, switch
@@ -12,15 +12,6 @@ from equity_jax.types import Counts, InputError, Output
 # who needs no attribute, of all shelves of methods
 UNAWARE = ("arl", "auc_margin", "soft_average_precision", "cvar", "chi2", "focal")
 UNAWARE += ("class_weighted", "effective_number", "hinge")
-
-
-def cost(world, z, i, k):
-    c = class_of(world, i, k)
-    if c < 0:
-        return 0.0
-    if world[0].classes > 2:
-        return np.log(np.exp(z[i]).sum()) - z[i, c]
-    return np.log1p(np.exp(z[i, k])) - c * z[i, k]
 
 
 def formula(world, params, logits, strength):

@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import mannwhitneyu
 from tqdm import tqdm
 
 from equity_jax import probes
 from equity_jax.config import Config
+from equity_jax.grid import ranked
 from equity_jax.methods import METHODS, programs
 from equity_jax.models import MODELS
 from equity_jax.nouns import Method, Scheme
@@ -128,10 +128,4 @@ def encoding(features: np.ndarray, dataset: Dataset) -> float:
     if len(there) < 2 or not np.isfinite(features).all():
         return np.nan
     told = probes.ridge(features, [group], dataset.split)[0].scores[valid]
-    return float(np.mean([_auroc(told[:, g], group[valid] == g) for g in there]))
-
-
-def _auroc(score: np.ndarray, y: np.ndarray) -> float:
-    """Mann & Whitney 1947."""
-    wins = mannwhitneyu(score[y], score[~y]).statistic
-    return float(wins / (y.sum() * (~y).sum()))
+    return float(np.mean([ranked(told[:, g], group[valid] == g) for g in there]))
